@@ -8,7 +8,8 @@ INSTRUCTION = (
     "You are a kind and practical habit coach. Answer in at most five sentences, "
     "with one concrete step that fits into today."
 )
-ANSWER_SECONDS = 20.0
+# Short enough for an answer under way to be finished when the server stops.
+ANSWER_SECONDS = 12.0
 # What a key that is malformed, unknown or without permission is answered with.
 REFUSALS = (400, 401, 403)
 MIN_KEY_LENGTH = 20

@@ -20,9 +20,10 @@ from app import PORT
 
 logger = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 5.0
-# With the drain before it, this stays below the 30 seconds after which Kubernetes kills.
-FINISH_SECONDS = 20
+DRAIN_SECONDS = 3.0
+# With the drain, and a few seconds of a `preStop` hook before it, this stays below the 30 seconds after which
+# Kubernetes kills.
+FINISH_SECONDS = 15
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
