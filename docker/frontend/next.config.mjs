@@ -8,6 +8,7 @@ const config = {
   outputFileTracingExcludes: { "*": ["node_modules/sharp/**", "node_modules/@img/**", "node_modules/typescript/**"] },
   images: { unoptimized: true },
   poweredByHeader: false,
+  reactStrictMode: true,
   headers: async () => [
     {
       source: "/:path*",

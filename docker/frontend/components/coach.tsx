@@ -1,7 +1,6 @@
-"use client";
-
 import { useState, type FormEvent } from "react";
 import { askCoach } from "../lib/client";
+import { Prose } from "./prose";
 
 interface Props {
   token: string;
@@ -10,8 +9,8 @@ interface Props {
 
 interface Exchange {
   question: string;
-  reply?: string;
-  problem?: string;
+  answer: string;
+  failed: boolean;
 }
 
 export function Coach({ token, explain }: Props) {
@@ -23,14 +22,13 @@ export function Coach({ token, explain }: Props) {
     const form = event.currentTarget;
     const question = String(new FormData(form).get("question"));
     setBusy(true);
-    let answer: Pick<Exchange, "reply" | "problem">;
+    const show = (answer: string, failed: boolean): void => setExchanges((old) => [...old, { question, answer, failed }]);
     try {
-      answer = await askCoach(token, question);
+      show((await askCoach(token, question)).reply, false);
       form.reset();
     } catch (error) {
-      answer = { problem: explain(error) };
+      show(explain(error), true);
     }
-    setExchanges((old) => [...old, { question, ...answer }]);
     setBusy(false);
   }
 
@@ -38,10 +36,12 @@ export function Coach({ token, explain }: Props) {
     <section className="card" aria-labelledby="coach">
       <h2 id="coach">Coach</h2>
       <div aria-live="polite" className="chat">
-        {exchanges.map(({ question, reply, problem }, index) => (
+        {exchanges.map(({ question, answer, failed }, index) => (
           <div key={index} className="exchange">
             <p className="question">{question}</p>
-            <p className={problem ? "notice problem" : "notice"}>{reply ?? problem}</p>
+            <p className={failed ? "notice problem" : "notice"}>
+              <Prose text={answer} />
+            </p>
           </div>
         ))}
       </div>
@@ -49,7 +49,7 @@ export function Coach({ token, explain }: Props) {
         <input
           name="question"
           aria-label="Question for the coach"
-          placeholder="How do I keep going?"
+          placeholder="For example: how do I keep going?"
           maxLength={2000}
           required
         />

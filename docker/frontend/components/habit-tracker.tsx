@@ -1,5 +1,3 @@
-"use client";
-
 import { useCallback, useState, useSyncExternalStore } from "react";
 import { ApiError } from "../lib/client";
 import { keepToken, onTokenChange, readToken } from "../lib/session";

@@ -1,7 +1,6 @@
-"use client";
-
 import { useState, type FormEvent } from "react";
 import { ApiError, logIn, register } from "../lib/client";
+import { Prose } from "./prose";
 
 interface Props {
   notice?: string;
@@ -57,7 +56,7 @@ export function LogIn({ notice, onToken }: Props) {
         )}
         {problem && (
           <p role="alert" className="notice problem">
-            {problem}
+            <Prose text={problem} />
           </p>
         )}
         <button type="submit" disabled={busy}>

@@ -28,7 +28,8 @@ export class ApiProbe {
     if (this.asked?.url !== api.text || this.now() - this.asked.at > FRESH_MS) {
       this.asked = { url: api.text, at: this.now(), problem: this.ask(api.url) };
     }
-    return { url: api.text, problem: await this.asked.problem };
+    const problem = await this.asked.problem;
+    return problem === undefined ? { url: api.text } : { url: api.text, problem };
   }
 }
 

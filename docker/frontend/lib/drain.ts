@@ -14,13 +14,14 @@ const DRAIN_MS = 3_000;
 // With the drain, and a few seconds of a `preStop` hook before it, below the 30 seconds after which Kubernetes kills.
 const FINISH_MS = 15_000;
 
-interface RequestStart {
+/** What Node.js tells with every request. */
+interface HttpMessage {
   response: ServerResponse;
   server: Server;
 }
 
 export class Drain {
-  // Next.js does not hand out its HTTP server. Node.js tells it with every request.
+  // Next.js does not hand out its HTTP server.
   private readonly servers = new Set<Server>();
   private draining = false;
   private stopping = false;
@@ -33,9 +34,14 @@ export class Drain {
 
   listen(): void {
     diagnostics.subscribe("http.server.request.start", (message) => {
-      const { response, server } = message as RequestStart;
+      const { response, server } = message as HttpMessage;
       this.servers.add(server);
       if (this.draining) response.setHeader("Connection", "close");
+    });
+    diagnostics.subscribe("http.server.response.finish", (message) => {
+      const { server } = message as HttpMessage;
+      // The connection is idle, and Node.js 18 does not close it by itself, only after this event.
+      if (this.stopping) setImmediate(() => server.closeIdleConnections());
     });
     process.on("SIGTERM", () => this.begin());
     process.on("SIGINT", () => this.stop());
@@ -57,7 +63,6 @@ export class Drain {
       (server) =>
         new Promise<void>((resolve) => {
           server.close(() => resolve());
-          // Node.js 18 leaves connections open on which nothing happens.
           server.closeIdleConnections();
         }),
     );

@@ -1,68 +1,66 @@
 /** Hands a browser's call on to the API, so that the browser needs to reach nothing but this server. */
 
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { below, readApiUrl } from "./api-url";
 import { exchange, UnreachableError } from "./http";
 
-export const PREFIX = "/api/backend";
-
-const ANSWER_MS = 15_000;
+const PREFIX = "/api/backend/";
+// Log-ins wait for each other on a small share of a core: a hundred at once take some seconds.
+const ANSWER_MS = 25_000;
 const MAX_BODY_BYTES = 64 * 1024;
 const REQUEST_HEADERS = ["accept", "authorization", "content-type"];
 const RESPONSE_HEADERS = ["content-type", "www-authenticate"];
 
-export async function forward(request: Request, env?: Record<string, string | undefined>): Promise<Response> {
-  const api = readApiUrl(env);
-  if (api.problem !== undefined) return refuse(502, `The API is not reachable: ${api.problem}`);
+export async function forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const api = readApiUrl();
+  if (api.problem !== undefined) return refuse(response, 502, `The API is not reachable: ${api.problem}`);
   // As it came, not decoded: an encoded slash in a name stays one.
-  const { pathname, search } = new URL(request.url);
+  const { pathname, search } = new URL(request.url ?? "/", "http://localhost");
+  if (!pathname.startsWith(PREFIX)) return refuse(response, 404, `\`${pathname}\` is not below \`${PREFIX}\`.`);
   const body = await readBody(request);
-  if (body === undefined) return refuse(413, `The request is larger than ${MAX_BODY_BYTES} bytes.`);
+  if (body === undefined) return refuse(response, 413, `The request is larger than ${MAX_BODY_BYTES} bytes.`);
 
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = body.length > 0 ? { "content-length": String(body.length) } : {};
   for (const name of REQUEST_HEADERS) {
-    const value = request.headers.get(name);
-    if (value !== null) headers[name] = value;
+    const value = request.headers[name];
+    if (typeof value === "string") headers[name] = value;
   }
-  if (body.length > 0) headers["content-length"] = String(body.length);
   try {
-    const reply = await exchange(below(api.url, pathname.slice(PREFIX.length), search), {
-      method: request.method,
+    const reply = await exchange(below(api.url, `/${pathname.slice(PREFIX.length)}`, search), {
+      method: request.method ?? "GET",
       headers,
       body,
       timeoutMs: ANSWER_MS,
     });
-    const answer = new Headers({ "cache-control": "no-store" });
+    response.statusCode = reply.status;
+    response.setHeader("cache-control", "no-store");
     for (const name of RESPONSE_HEADERS) {
       const value = reply.headers[name];
-      if (typeof value === "string") answer.set(name, value);
+      if (value !== undefined) response.setHeader(name, value);
     }
-    const empty = reply.status === 204 || reply.status === 304;
-    return new Response(empty ? null : new Uint8Array(reply.body), { status: reply.status, headers: answer });
+    response.end(reply.body);
   } catch (error) {
-    if (error instanceof UnreachableError) {
-      return refuse(502, `The API at \`${api.text}\` is not reachable: ${error.message}. Try again in a moment.`);
-    }
-    throw error;
+    if (!(error instanceof UnreachableError)) throw error;
+    refuse(response, 502, `The API at \`${api.text}\` is not reachable: ${error.message}. Try again in a moment.`);
   }
 }
 
 /** The whole body, or nothing if it is too large. */
-async function readBody(request: Request): Promise<Uint8Array | undefined> {
-  const chunks: Uint8Array[] = [];
+async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
   let size = 0;
-  const reader = request.body?.getReader();
-  for (let part = await reader?.read(); part?.value; part = await reader?.read()) {
-    size += part.value.length;
-    if (size > MAX_BODY_BYTES) {
-      await reader?.cancel();
-      return undefined;
-    }
-    chunks.push(part.value);
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    // What is too large is read all the same, so that the client gets to see the refusal.
+    if (size <= MAX_BODY_BYTES) chunks.push(chunk);
   }
-  return Buffer.concat(chunks);
+  return size <= MAX_BODY_BYTES ? Buffer.concat(chunks) : undefined;
 }
 
 /** In the form of the API's own refusals. */
-function refuse(status: number, detail: string): Response {
-  return Response.json({ detail }, { status, headers: { "cache-control": "no-store" } });
+function refuse(response: ServerResponse, status: number, detail: string): void {
+  response.statusCode = status;
+  response.setHeader("cache-control", "no-store");
+  response.setHeader("content-type", "application/json");
+  response.end(JSON.stringify({ detail }));
 }
