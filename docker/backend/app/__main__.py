@@ -18,11 +18,11 @@ async def run() -> int:
     try:
         settings = load_settings(os.environ)
     except SettingsError as error:
-        return _cannot_start(f"{error}. Set it in this process's environment and start again.")
+        return _cannot_start(f"{error}. Correct the environment and start again.")
     try:
         database = await open_database(settings.database_url)
     except DatabaseError as error:
-        return _cannot_start(f"the database of `DATABASE_URL` cannot be used: {error}. Check the URL and the server.")
+        return _cannot_start(f"the database of `DATABASE_URL` cannot be used: {error}; check the URL and the server.")
     await serve(create_app(settings, database, Coach(settings.gemini_api_key)))
     return 0
 

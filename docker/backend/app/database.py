@@ -162,7 +162,9 @@ class SqliteDatabase:
 
 
 def _one_line(error: Exception) -> str:
-    return re.sub(r"\s+", " ", str(error)).strip()
+    # libpq asks back after a refused connection, which reads badly in the middle of a line.
+    message = re.sub(r"Is the server running .*\?", "", str(error))
+    return re.sub(r"\s+", " ", message).strip()
 
 
 def _without_password(error: Exception, url: str) -> str:
@@ -190,8 +192,10 @@ class DatabaseProbe:
         if self._question is None or (self._question.done() and now - self._asked_at > self.FRESH_SECONDS):
             self._question = asyncio.create_task(self._ask())
             self._asked_at = now
-        done, _ = await asyncio.wait({self._question}, timeout=self.PATIENCE_SECONDS)
-        return bool(done) and self._question.result()
+        # Another caller may put a new question in its place meanwhile.
+        question = self._question
+        done, _ = await asyncio.wait({question}, timeout=self.PATIENCE_SECONDS)
+        return bool(done) and question.result()
 
     async def _ask(self) -> bool:
         try:

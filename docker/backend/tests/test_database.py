@@ -9,7 +9,7 @@ from conftest import Api
 
 from app import database as database_module
 from app.coach import Coach
-from app.database import Database, DatabaseError, Row, open_database
+from app.database import Database, DatabaseError, DatabaseProbe, Row, open_database
 
 
 class BrokenDatabase:
@@ -38,6 +38,22 @@ def test_health_is_200_and_says_that_the_database_does_not_answer(
         response = api("GET", "/health")
         assert (response.status_code, response.json()["database"]) == (200, "unreachable")
     assert broken.asked == 1
+
+
+def test_the_probe_bears_many_callers_at_once(
+    runner: asyncio.Runner, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With answers that are stale at once, one caller asks anew while others still wait for the last answer."""
+    monkeypatch.setattr(DatabaseProbe, "FRESH_SECONDS", 0)
+    probe = DatabaseProbe(database)
+
+    async def ask_often() -> set[bool]:
+        return {await probe.answers() for _ in range(20)}
+
+    async def scenario() -> None:
+        assert await asyncio.gather(*(ask_often() for _ in range(20))) == [{True}] * 20
+
+    runner.run(scenario())
 
 
 def test_a_request_that_needs_the_database_gets_503(api_with: Callable[[Database, Coach], Api], api: Api) -> None:
@@ -86,7 +102,7 @@ def test_a_server_that_refuses_is_named_without_the_password(
         with pytest.raises(DatabaseError) as refusal:
             runner.run(open_database(f"postgresql://habit:opensesame@127.0.0.1:{port}/habits"))
     message = str(refusal.value)
-    assert "Connection refused" in message
+    assert message.endswith("Connection refused")
     assert str(port) in message
     assert "opensesame" not in message
     assert "\n" not in message
