@@ -78,5 +78,5 @@ def test_only_who_logged_in_may_ask(api: Api) -> None:
     assert api("POST", "/chat", {"message": "Hello"}).status_code == 401
 
 
-def test_closing_twice_does_no_harm(runner: asyncio.Runner) -> None:
+def test_a_coach_that_is_off_can_be_closed(runner: asyncio.Runner) -> None:
     runner.run(Coach("").close())
