@@ -1,0 +1,201 @@
+//! The command line: words and their types, no behaviour.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand};
+
+use crate::ui::Colour;
+
+/// Does what can be done of a declared plan on this machine, says what blocks the rest and what releases it, and
+/// writes a status report that is made of evidence.
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What every command can be told.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do; without it, what there is.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What every command can be told.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The pipeline's file, in place of the nearest pipeline.toml from here upwards.
+    #[arg(long, value_name = "PATH", global = true)]
+    pub file: Option<Utf8PathBuf>,
+    /// Sets a variable of the pipeline; stronger than `XTASK_VAR_name` in the environment.
+    #[arg(long = "set", value_name = "NAME=VALUE", global = true)]
+    pub set: Vec<String>,
+    /// When to use colour.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    pub color: Colour,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Do what can be done and write the report; the pipeline's id is a short form of this
+    Run(RunArgs),
+    /// Go on with what is blocked, waiting, failed, interrupted or stale
+    Resume(RunArgs),
+    /// Show the state of every task; nothing is run or written
+    Status(StatusArgs),
+    /// Show the prerequisites: what is missing, what to do about it, what that releases
+    Doctor(JsonArgs),
+    /// List phases and tasks as they are declared
+    List(JsonArgs),
+    /// Draw the tasks and what needs what
+    Graph(GraphArgs),
+    /// Say why a task is in its state, down to the root
+    Explain(ExplainArgs),
+    /// Print the log of a task's last attempt
+    Log(LogArgs),
+    /// Render a report from the evidence on record
+    Report(ReportArgs),
+    /// Set a task aside by hand, with a reason that is kept
+    Skip(SkipArgs),
+    /// Let what is on record about a task no longer count; also ends a skip
+    Forget(ForgetArgs),
+    /// Look for mistakes in pipeline.toml
+    Lint,
+    /// Print the JSON Schema of pipeline.toml
+    Schema,
+    /// Print a completion script
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// The id of a pipeline, with the arguments of `run`
+    #[command(external_subcommand)]
+    Pipeline(Vec<String>),
+}
+
+/// How to run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunArgs {
+    /// Only the tasks of this phase, and what they need
+    #[arg(long, value_name = "PHASE")]
+    pub phase: Vec<String>,
+    /// Only this task, and what it needs
+    #[arg(long, value_name = "TASK")]
+    pub task: Vec<String>,
+    /// How many tasks run at the same time [default: the number of cores]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Show what would run and what would not; nothing is run or written
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also run what is up to date
+    #[arg(long)]
+    pub force: bool,
+    /// Start nothing more after the first failure
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Exit with 0 if nothing failed, even if something is blocked or waiting
+    #[arg(long)]
+    pub blocked_ok: bool,
+    /// Print the status as JSON at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of commands that look.
+#[derive(Debug, Clone, Args)]
+pub struct JsonArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `status`.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `graph`.
+#[derive(Debug, Clone, Args)]
+pub struct GraphArgs {
+    /// The language of the drawing
+    #[arg(long, value_enum, default_value_t)]
+    pub format: GraphFormat,
+    /// As JSON: nodes and edges
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Languages of a drawing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum GraphFormat {
+    /// Mermaid, which GitHub and GitLab draw in Markdown.
+    #[default]
+    Mermaid,
+    /// The language of Graphviz.
+    Dot,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// The task
+    pub task: String,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `log`.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// The task
+    pub task: String,
+    /// As JSON: where it is and what is in it
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArgs {
+    /// The format
+    #[arg(long, value_name = "FORMAT", default_value = "markdown", value_parser = clap::builder::PossibleValuesParser::new(crate::report::names()))]
+    pub format: String,
+    /// Where to write it, in place of stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<Utf8PathBuf>,
+}
+
+/// Options of `skip`.
+#[derive(Debug, Clone, Args)]
+pub struct SkipArgs {
+    /// The task
+    pub task: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// Options of `forget`.
+#[derive(Debug, Clone, Args)]
+pub struct ForgetArgs {
+    /// The task
+    pub task: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// The arguments that follow the id of a pipeline.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+pub struct PipelineCall {
+    /// What every command can be told.
+    #[command(flatten)]
+    pub global: Global,
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunArgs,
+}

@@ -1,0 +1,38 @@
+//! `lint`, `schema`, `completions`: for authors of pipeline.toml.
+
+use clap::CommandFactory as _;
+
+use super::open;
+use crate::cli::{Cli, Global};
+use crate::failure::{Failure, exit};
+use crate::pipeline::file;
+use crate::ui::Ui;
+use crate::wording;
+
+/// Reads the file and says what is wrong with it.
+pub fn lint(global: &Global, ui: &Ui) -> Result<u8, Failure> {
+    let project = open(global, ui)?;
+    let plan = &project.plan;
+    ui.say(&format!(
+        "`{}` is fine: {} in {}, {}",
+        plan.id,
+        wording::plural(plan.tasks.len(), "task"),
+        wording::plural(plan.phases.len(), "phase"),
+        wording::plural(plan.prerequisites.len(), "prerequisite"),
+    ));
+    Ok(exit::DONE)
+}
+
+/// Prints the schema.
+pub fn schema(ui: &Ui) -> Result<u8, Failure> {
+    ui.data(&format!("{:#}\n", file::schema()));
+    Ok(exit::DONE)
+}
+
+/// Prints a completion script.
+pub fn completions(shell: clap_complete::Shell, ui: &Ui) -> Result<u8, Failure> {
+    let mut out = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "xtask", &mut out);
+    ui.data(&String::from_utf8_lossy(&out));
+    Ok(exit::DONE)
+}

@@ -1,0 +1,35 @@
+//! `log TASK`: what the commands of the last attempt printed.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{find_task, history, log_path, open};
+use crate::cli::{Global, LogArgs};
+use crate::failure::{Failure, exit};
+use crate::ui::Ui;
+
+/// Prints it as it is.
+pub fn log(global: &Global, args: &LogArgs, ui: &Ui) -> Result<u8, Failure> {
+    let project = open(global, ui)?;
+    let history = history(&project, ui)?;
+    let task = project.plan.task(find_task(&project.plan, &args.task)?);
+    let Some(attempt) = &history.task(&task.id).last else {
+        return Err(Failure::usage(format!("the task `{}` has not been tried yet", task.id))
+            .hint(format!("`cargo xtask explain {}` says why", task.id)));
+    };
+    let path = log_path(&project.root, attempt);
+    let bytes = fs::read(&path)
+        .map_err(|e| Failure::ledger(anyhow::anyhow!("failed to read the log `{path}`: {e}")))?;
+    let text = String::from_utf8_lossy(&bytes);
+    if args.json {
+        let value = json!({
+            "version": crate::status::VERSION, "task": task.id, "attempt": attempt.started.attempt, "number": attempt.started.number,
+            "outcome": attempt.outcome(), "path": attempt.started.log, "text": text,
+        });
+        ui.data(&format!("{value:#}\n"));
+    } else {
+        ui.data(&text);
+    }
+    Ok(exit::DONE)
+}

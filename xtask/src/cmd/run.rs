@@ -1,0 +1,289 @@
+//! `run`, `resume`, and the id of the pipeline: what is to be done is chosen, done, recorded and reported.
+
+use std::sync::Arc;
+
+use super::{Project, find_task, git, open};
+use crate::cli::{Global, RunArgs};
+use crate::drive::{self, Asked, Ran, Run};
+use crate::exec::{Instance, Room, Signalled};
+use crate::failure::{Failure, exit};
+use crate::ids::TaskIx;
+use crate::ledger::event::{Event, RunEnded};
+use crate::ledger::store::{Ledger, Refused, health_notes};
+use crate::ledger::{History, store};
+use crate::pipeline::Plan;
+use crate::status::{self, Reason, Row, State, Status, Summary};
+use crate::ui::Ui;
+use crate::view;
+use crate::wording;
+use crate::world::{Real, Remembered, World as _};
+
+/// What is asked for if no task is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything.
+    All,
+    /// What earlier runs were asked for and did not finish.
+    Resume,
+}
+
+/// Runs.
+pub fn run(global: &Global, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, Failure> {
+    let project = open(global, ui)?;
+    if args.dry_run {
+        return dry_run(&project, args, mode, ui);
+    }
+    // A call that is wrong leaves nothing behind, not even an empty ledger.
+    choose(&project.plan, &History::default(), args, mode)?;
+    let instance = Instance::current();
+    let room = Arc::new(Room::new());
+    let remembered = Remembered::load(&project.home.digests());
+    let world = Real::new(project.root.clone(), Arc::clone(&room), remembered);
+    let id = drive::new_id(&instance, world.now(), 0)[..12].to_owned();
+    let (ledger, history) =
+        Ledger::open(&project.home, &id, &instance).map_err(|refused| refusal(&project, refused))?;
+    for note in health_notes(&project.home, &history.health) {
+        ui.warn(&note);
+    }
+    let asked = choose(&project.plan, &history, args, mode)?;
+    let listener = room.listen(|signal| match signal {
+        Signalled::First(_) => eprintln_quietly(
+            "stopping: tasks under way are ended and cleaned up; once more to kill them at once",
+        ),
+        Signalled::Second(_) => eprintln_quietly("killing everything"),
+    });
+    if let Err(error) = &listener {
+        ui.warn(&format!("signals can't be handled: {error}"));
+    }
+    let run = Run {
+        plan: &project.plan,
+        history,
+        ledger: &ledger,
+        home: &project.home,
+        world: &world,
+        room: &room,
+        ui,
+        id,
+        instance,
+        arguments: std::env::args().skip(1).collect(),
+        git: Box::new(|| git(&project.root)),
+    };
+    let mut ran = drive::drive(run, &asked);
+    let code = exit_code(&ran, &asked, args, &room);
+    if ran.recorded && ran.ledger_failure.is_none() {
+        let ended = Event::RunEnded(RunEnded { exit: code });
+        ran.ledger_failure = ledger.append(world.now(), None, &ended).err();
+    }
+    world.remember(&project.home.digests());
+    let closed = ledger.close();
+    let reported = write_report(&project, &ran.history, &world);
+    tell(&project, &ran, &asked, args, ui);
+    if let Some(error) = ran.ledger_failure.or(closed.err()) {
+        return Err(Failure::ledger(error)
+            .hint("what ended before this is on record; make room or mend the permissions, and run again"));
+    }
+    reported?;
+    Ok(code)
+}
+
+/// A signal may come while the live view draws; its line is talk, and nobody is told if it can't be printed.
+fn eprintln_quietly(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+pub(super) fn refusal(project: &Project, refused: Refused) -> Failure {
+    match refused {
+        Refused::Held(holder) => {
+            let by = holder.map_or_else(
+                || "another run".to_owned(),
+                |h| format!("the run with process id {} on `{}`", h.pid, h.host),
+            );
+            Failure::ledger(anyhow::anyhow!("{by} holds the lock of `{}`", project.home.dir()))
+                .hint("wait for it to end, or stop it")
+        }
+        Refused::Newer(format) => {
+            let error =
+                anyhow::anyhow!("`{}` was written by a newer xtask (format {format})", project.home.ledger());
+            Failure::ledger(error).hint("use that version; this one can still show `status` and `report`")
+        }
+        Refused::Io(error) => Failure::ledger(error),
+    }
+}
+
+/// The tasks that are asked for, and all that they stand on.
+fn choose(plan: &Plan, history: &History, args: &RunArgs, mode: Mode) -> Result<Asked, Failure> {
+    let mut named = vec![false; plan.tasks.len()];
+    for id in &args.task {
+        named[find_task(plan, id)?.0] = true;
+    }
+    for id in &args.phase {
+        let Some(phase) = plan.phases.iter().find(|p| p.id == *id) else {
+            let failure = Failure::usage(format!("there is no phase `{id}`"));
+            let near = wording::nearest(id, plan.phases.iter().map(|p| p.id.as_str()));
+            let known: Vec<String> = plan.phases.iter().map(|p| format!("`{}`", p.id)).collect();
+            return Err(failure.hint(near.map_or_else(
+                || format!("phases are {}", wording::list(&known)),
+                |n| format!("did you mean `{n}`?"),
+            )));
+        };
+        phase.tasks.iter().for_each(|ix| named[ix.0] = true);
+    }
+    if args.task.is_empty() && args.phase.is_empty() {
+        // What was never tried is not to be gone on with.
+        named.iter_mut().enumerate().for_each(|(i, n)| {
+            let past = history.task(&plan.tasks[i].id);
+            *n = mode == Mode::All || past.last.is_some() || past.left.is_some();
+        });
+    }
+    let selected = plan.closure(plan.all().filter(|ix| named[ix.0]));
+    let jobs =
+        args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, std::num::NonZero::get);
+    Ok(Asked { selected, named, force: args.force, fail_fast: args.fail_fast, jobs })
+}
+
+/// One number for what became of everything that was asked for.
+fn exit_code(ran: &Ran, asked: &Asked, args: &RunArgs, room: &Room) -> u8 {
+    if let Some(code) = room.cancelled().and_then(crate::exec::Cause::exit_code) {
+        return code;
+    }
+    let rows: Vec<&Row> =
+        ran.rows.iter().enumerate().filter(|(i, _)| asked.selected[*i]).map(|(_, r)| r).collect();
+    if rows.iter().any(|r| r.state == State::Failed) {
+        exit::FAILED
+    } else if rows.iter().all(|r| r.state.satisfies()) || args.blocked_ok {
+        exit::DONE
+    } else {
+        exit::BLOCKED
+    }
+}
+
+/// Renders the report from evidence and writes it if it says something new.
+fn write_report(project: &Project, history: &History, world: &Real) -> Result<(), Failure> {
+    let Some(path) = &project.plan.report else { return Ok(()) };
+    let observed = drive::recall(&project.plan, history, world);
+    let status = status::status(&project.plan, history, &observed);
+    let text = super::report::markdown(project, &status)?;
+    super::report::write(&project.root.join(path), &text)
+}
+
+/// The last lines: what there is, what is in the way, and what to do next.
+fn tell(project: &Project, ran: &Ran, asked: &Asked, args: &RunArgs, ui: &Ui) {
+    let observed = &ran.observed;
+    let status = status::status(&project.plan, &ran.history, &full(project, observed, &ran.history));
+    if args.json {
+        if let Ok(text) = super::report::json(&status) {
+            ui.data(&text);
+        }
+        return;
+    }
+    let rows: Vec<&Row> =
+        ran.rows.iter().enumerate().filter(|(i, _)| asked.selected[*i]).map(|(_, r)| r).collect();
+    for line in
+        view::closing(&status, &Summary::of(rows.iter().copied()), ran.started, ui.stderr_colour()).lines()
+    {
+        ui.say(line);
+    }
+    if let Some(path) = &project.plan.report {
+        ui.say(&format!("report: {path}"));
+    }
+}
+
+/// What a run observed, with what is on record where it did not look.
+fn full(
+    project: &Project,
+    observed: &crate::observed::Observed,
+    history: &History,
+) -> crate::observed::Observed {
+    let mut out = observed.clone();
+    for (i, p) in project.plan.prerequisites.iter().enumerate() {
+        if out.prerequisites[i].is_none() {
+            out.prerequisites[i] = history.probes.get(&p.name).map(|(probe, _)| probe.clone());
+        }
+    }
+    out
+}
+
+/// Shows what a run would do.
+fn dry_run(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, Failure> {
+    let history = super::history(project, ui)?;
+    let asked = choose(&project.plan, &history, args, mode)?;
+    let world =
+        Real::new(project.root.clone(), Arc::new(Room::new()), Remembered::load(&project.home.digests()));
+    let observed = drive::look(&project.plan, &history, &world, &asked.selected, &project.home);
+    let status = status::status(&project.plan, &history, &observed);
+    let runs = would_run(&project.plan, &status, &asked);
+    if args.json {
+        let ids: Vec<&str> = runs.iter().map(|ix| project.plan.task(*ix).id.as_str()).collect();
+        let value = serde_json::json!({ "version": status::VERSION, "would_run": ids, "status": status });
+        ui.data(&format!("{value:#}\n"));
+    } else {
+        ui.data(&dry_run_text(&project.plan, &status, &asked, &runs));
+    }
+    let left = project
+        .plan
+        .all()
+        .filter(|ix| asked.selected[ix.0] && !runs.contains(ix))
+        .any(|ix| !status.tasks[ix.0].state.satisfies());
+    Ok(if left && !args.blocked_ok { exit::BLOCKED } else { exit::DONE })
+}
+
+/// Tasks that would start if every one of them passed, in an order in which they could.
+fn would_run(plan: &Plan, status: &Status, asked: &Asked) -> Vec<TaskIx> {
+    let mut out = Vec::new();
+    for ix in &plan.order {
+        let row = &status.tasks[ix.0];
+        let forced =
+            asked.named[ix.0] && (asked.force || plan.task(*ix).always) && row.state != State::Skipped;
+        let open = !row.state.satisfies() || forced;
+        let own = row.because.iter().any(|r| {
+            matches!(r, Reason::Prerequisite { .. } | Reason::Condition { .. } | Reason::Running { .. })
+        });
+        let needs =
+            plan.task(*ix).needs.iter().all(|n| out.contains(n) || status.tasks[n.0].state.satisfies());
+        if asked.selected[ix.0] && open && !own && needs {
+            out.push(*ix);
+        }
+    }
+    out
+}
+
+fn dry_run_text(plan: &Plan, status: &Status, asked: &Asked, runs: &[TaskIx]) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    let _ = writeln!(out, "would run {}:", wording::plural(runs.len(), "task"));
+    for ix in runs {
+        let (task, row) = (plan.task(*ix), &status.tasks[ix.0]);
+        let why = row.because.first().map_or_else(String::new, |r| format!(" ({}: {r})", row.state.name()));
+        let _ = writeln!(out, "  {} {}{why}", task.id, task.title);
+        for step in &task.run {
+            let _ = writeln!(out, "      $ {}", step.line);
+        }
+    }
+    let left: Vec<&Row> = plan
+        .all()
+        .filter(|ix| asked.selected[ix.0] && !runs.contains(ix))
+        .map(|ix| &status.tasks[ix.0])
+        .filter(|r| !r.state.satisfies())
+        .collect();
+    if !left.is_empty() {
+        let _ = writeln!(out, "would leave {}:", wording::plural(left.len(), "task"));
+        for row in left {
+            let why = row.because.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            let _ = writeln!(out, "  {} {} is {}: {why}", row.id, row.title, row.state.name());
+        }
+    }
+    out
+}
+
+/// A world for commands that only look.
+pub(super) fn looking(project: &Project) -> Real {
+    Real::new(project.root.clone(), Arc::new(Room::new()), Remembered::load(&project.home.digests()))
+}
+
+/// Opens the ledger for a record made by hand.
+pub(super) fn by_hand(project: &Project, world: &Real) -> Result<(Ledger, History), Failure> {
+    let instance = Instance::current();
+    let id = drive::new_id(&instance, world.now(), 0)[..12].to_owned();
+    store::Ledger::open(&project.home, &id, &instance).map_err(|refused| refusal(project, refused))
+}

@@ -1,0 +1,1035 @@
+//! The loop of a run: what is settled releases what needs it, what can start starts, and everything that becomes
+//! true is put on record before anything else happens.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use jiff::Timestamp;
+
+use crate::attempt::{self, Finished, Job};
+use crate::check::{CheckSpec, Context, Finding, Timeline};
+use crate::exec::{self, Instance, Room};
+use crate::ids::{Digest, NeedIx, TaskIx};
+use crate::ledger::event::{
+    CheckRecord, Concluded, Drifted, Event, FactTold, Failure, Git, Probed, RunStarted, TaskEnded,
+    TaskStarted, Tool, TornDown,
+};
+use crate::ledger::store::{Home, Ledger};
+use crate::ledger::{Attempt, History, Outcome};
+use crate::observed::{FileView, Observed};
+use crate::pipeline::file::Step;
+use crate::pipeline::template::NoScope;
+use crate::pipeline::{Plan, Task, condition};
+use crate::probe;
+use crate::schedule::{self, Queue};
+use crate::status::{self, Reason, Row, State};
+use crate::ui::Ui;
+use crate::world::{Real, World};
+
+/// Time that survivors of a killed run get between TERM and KILL.
+const SURVIVOR_GRACE: Duration = Duration::from_secs(2);
+
+/// Time limit of a check of a gate or criterion.
+const CONCLUDE_LIMIT: Duration = Duration::from_secs(60);
+
+/// What is asked of a run.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Tasks that may run: those that were asked for and all that they stand on.
+    pub selected: Vec<bool>,
+    /// Tasks that were asked for themselves.
+    pub named: Vec<bool>,
+    /// Run what was asked for even if it is up to date.
+    pub force: bool,
+    /// Start nothing more after a failure.
+    pub fail_fast: bool,
+    /// How many tasks run at the same time.
+    pub jobs: usize,
+}
+
+/// Everything that a run works with.
+pub struct Run<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What is on record; kept true while the run goes on.
+    pub history: History,
+    /// Where records go.
+    pub ledger: &'a Ledger,
+    /// Where the pipeline keeps its things.
+    pub home: &'a Home,
+    /// The outside.
+    pub world: &'a Real,
+    /// Where children run.
+    pub room: &'a Room,
+    /// What a person sees meanwhile.
+    pub ui: &'a Ui,
+    /// Id of the run.
+    pub id: String,
+    /// Who runs.
+    pub instance: Instance,
+    /// The arguments, for the record.
+    pub arguments: Vec<String>,
+    /// Asks git for the repository's state, once, when there is something to record.
+    pub git: Box<dyn Fn() -> Option<Git> + 'a>,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Ran {
+    /// States at the end.
+    pub rows: Vec<Row>,
+    /// What is on record at the end.
+    pub history: History,
+    /// What was observed.
+    pub observed: Observed,
+    /// Tasks that were started.
+    pub started: usize,
+    /// True if the run put anything on record, so that its end belongs there too.
+    pub recorded: bool,
+    /// The ledger could not be written.
+    pub ledger_failure: Option<anyhow::Error>,
+}
+
+/// A run under way.
+struct Loop<'a, 'b> {
+    run: &'b mut Run<'a>,
+    asked: &'b Asked,
+    observed: Observed,
+    rows: Vec<Option<Row>>,
+    /// Per task: how many of its needs are not settled.
+    pending: Vec<usize>,
+    settled: Vec<bool>,
+    dependents: Vec<Vec<TaskIx>>,
+    /// Done, but to be done once more: what it set up is gone and something is about to stand on it.
+    revive: Vec<bool>,
+    ran: Vec<bool>,
+    /// Attempts of this run, in the order in which they ended.
+    attempts: Vec<(TaskIx, String, u32)>,
+    queue: Queue,
+    remaining: Vec<Duration>,
+    begun: bool,
+    /// The repository's state, once it was asked for.
+    git: Option<Option<Git>>,
+    stop: bool,
+    ledger_failure: Option<anyhow::Error>,
+}
+
+/// Does what can be done.
+pub fn drive(mut run: Run<'_>, asked: &Asked) -> Ran {
+    let n = run.plan.tasks.len();
+    let mut this = Loop {
+        observed: Observed {
+            prerequisites: vec![None; run.plan.prerequisites.len()],
+            files: vec![None; n],
+            ..Observed::default()
+        },
+        rows: vec![None; n],
+        pending: vec![0; n],
+        settled: vec![false; n],
+        dependents: run.plan.dependents(),
+        revive: vec![false; n],
+        ran: vec![false; n],
+        attempts: Vec::new(),
+        queue: Queue::default(),
+        remaining: Vec::new(),
+        begun: false,
+        git: None,
+        stop: false,
+        ledger_failure: None,
+        run: &mut run,
+        asked,
+    };
+    this.clear_away();
+    this.observe();
+    this.look_again();
+    this.work();
+    this.tear_down();
+    this.conclude();
+    this.leave();
+    let (rows, observed) = (std::mem::take(&mut this.rows), std::mem::take(&mut this.observed));
+    let (started, recorded, ledger_failure) = (this.attempts.len(), this.begun, this.ledger_failure.take());
+    Ran {
+        recorded,
+        rows: rows.into_iter().flatten().collect(),
+        history: run.history,
+        observed,
+        started,
+        ledger_failure,
+    }
+}
+
+/// What only reads: the state of everything, with the prerequisites asked that unfinished tasks need. Nothing is
+/// recorded.
+pub fn look(plan: &Plan, history: &History, world: &dyn World, selected: &[bool], home: &Home) -> Observed {
+    let mut observed = Observed {
+        at: Some(world.now()),
+        prerequisites: vec![None; plan.prerequisites.len()],
+        files: views(plan, history, world, selected),
+        deliverables: deliverables(plan, world),
+        holder: home.running(),
+        ..Observed::default()
+    };
+    observed.versions = versions(plan, history, world, selected);
+    let rows = status::rows(plan, history, &observed);
+    let wanted = wanted(plan, &rows, selected, |_| false);
+    observed.prerequisites = probe::prerequisites(plan, &wanted, world);
+    observed.facts = probe::facts(plan, &wanted_facts(plan, &rows, selected), world);
+    note_versions(plan, &mut observed);
+    observed
+}
+
+/// The same from evidence alone: prerequisites as they are on record, files as they are.
+pub fn recall(plan: &Plan, history: &History, world: &dyn World) -> Observed {
+    let all = vec![true; plan.tasks.len()];
+    Observed {
+        at: None,
+        prerequisites: plan
+            .prerequisites
+            .iter()
+            .map(|p| history.probes.get(&p.name).map(|(probe, _)| probe.clone()))
+            .collect(),
+        facts: history.facts.clone(),
+        files: views(plan, history, world, &all),
+        deliverables: deliverables(plan, world),
+        versions: versions(plan, history, world, &all),
+        holder: None,
+    }
+}
+
+/// Files of the tasks that have passed: only there is something to compare.
+fn views(plan: &Plan, history: &History, world: &dyn World, selected: &[bool]) -> Vec<Option<FileView>> {
+    plan.all()
+        .map(|ix| {
+            let task = plan.task(ix);
+            let passed =
+                history.task(&task.id).last.as_ref().is_some_and(|a| a.outcome() == Some(Outcome::Passed));
+            (passed && selected[ix.0]).then(|| probe::files(task, world))
+        })
+        .collect()
+}
+
+/// Files of each deliverable.
+pub fn deliverables(plan: &Plan, world: &dyn World) -> Vec<Vec<Utf8PathBuf>> {
+    plan.deliverables
+        .iter()
+        .map(|d| {
+            let mut files: Vec<Utf8PathBuf> =
+                d.files.iter().flat_map(|g| world.files(g).unwrap_or_default()).collect();
+            files.sort();
+            files.dedup();
+            files
+        })
+        .collect()
+}
+
+/// Versions of the tools that finished tasks used: what the program on disk said when it was last asked, a fresh
+/// answer if it is another file. A tool that is gone has none, which changes nothing.
+fn versions(
+    plan: &Plan,
+    history: &History,
+    world: &dyn World,
+    selected: &[bool],
+) -> BTreeMap<String, String> {
+    let mut used = vec![false; plan.prerequisites.len()];
+    for ix in plan.all().filter(|ix| selected[ix.0]) {
+        if history.task(&plan.task(ix).id).last.as_ref().is_some_and(|a| !a.started.tools.is_empty()) {
+            plan.task(ix).requires.iter().for_each(|n| used[n.0] = true);
+        }
+    }
+    let mut out = BTreeMap::new();
+    for (p, _) in plan.prerequisites.iter().zip(used).filter(|(_, used)| *used) {
+        let Some(path) = p.program.as_ref().and_then(|program| world.which(program)) else { continue };
+        let version = world.known_version(&path).or_else(|| {
+            let asked = probe::version(p, world).ok()?;
+            world.note_version(&path, &asked);
+            Some(asked)
+        });
+        if let Some(version) = version {
+            out.insert(p.name.clone(), version);
+        }
+    }
+    out
+}
+
+fn note_versions(plan: &Plan, observed: &mut Observed) {
+    for (p, probe) in plan.prerequisites.iter().zip(&observed.prerequisites) {
+        if let Some(version) = probe.as_ref().and_then(|p| p.version.clone()) {
+            observed.versions.insert(p.name.clone(), version);
+        }
+    }
+}
+
+/// Prerequisites that unfinished tasks need.
+fn wanted(plan: &Plan, rows: &[Row], selected: &[bool], also: impl Fn(TaskIx) -> bool) -> Vec<NeedIx> {
+    let mut out: Vec<NeedIx> = plan
+        .all()
+        .filter(|ix| selected[ix.0] && (!rows[ix.0].state.satisfies() || also(*ix)))
+        .flat_map(|ix| plan.task(ix).requires.clone())
+        .collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
+/// Facts that decide whether unfinished tasks make sense here.
+fn wanted_facts(plan: &Plan, rows: &[Row], selected: &[bool]) -> Vec<String> {
+    let mut out: Vec<String> = plan
+        .all()
+        .filter(|ix| selected[ix.0] && rows[ix.0].state != State::Done)
+        .flat_map(|ix| {
+            plan.task(ix)
+                .when
+                .iter()
+                .flat_map(condition::Condition::facts)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
+/// An id for an attempt or a run: unique across machines, because it is made of the host, its boot, the process, its
+/// start and the time in nanoseconds, and of a counter besides.
+pub fn new_id(instance: &Instance, at: Timestamp, counter: u64) -> String {
+    let text = format!(
+        "{}\0{}\0{}\0{}\0{}\0{counter}",
+        instance.host,
+        instance.boot,
+        instance.pid,
+        instance.started,
+        at.as_nanosecond()
+    );
+    Digest::of(text.as_bytes()).to_string()
+}
+
+impl Loop<'_, '_> {
+    fn plan(&self) -> &Plan {
+        self.run.plan
+    }
+
+    fn git(&mut self) -> Option<Git> {
+        self.git.get_or_insert_with(|| (self.run.git)()).clone()
+    }
+
+    /// Puts something on record. A failure ends the run: what is under way goes on, nothing more starts.
+    fn record(&mut self, task: Option<&str>, event: &Event) -> bool {
+        if self.ledger_failure.is_some() {
+            return false;
+        }
+        if !self.begun {
+            self.begun = true;
+            let git = self.git();
+            let started = RunStarted {
+                pipeline: self.run.plan.id.clone(),
+                xtask: env!("CARGO_PKG_VERSION").to_owned(),
+                instance: self.run.instance.clone(),
+                os: std::env::consts::OS.to_owned(),
+                arguments: self.run.arguments.clone(),
+                git,
+            };
+            if !self.append(None, &Event::RunStarted(started.clone())) {
+                return false;
+            }
+            self.run.history.run = Some(started);
+        }
+        self.append(task, event)
+    }
+
+    fn append(&mut self, task: Option<&str>, event: &Event) -> bool {
+        let at = self.run.world.now();
+        match self.run.ledger.append(at, task, event) {
+            Ok(()) => {
+                if !matches!(event, Event::RunStarted(_) | Event::RunEnded(_) | Event::TaskStarted(_)) {
+                    self.run.history.as_of = Some(at);
+                }
+                true
+            }
+            Err(error) => {
+                self.stop = true;
+                self.ledger_failure = Some(error);
+                false
+            }
+        }
+    }
+
+    /// Ends what a killed run left running, and does the cleaning that it owes.
+    fn clear_away(&mut self) {
+        let dead = |a: &Attempt| a.ended.is_none() && a.started.instance != self.run.instance;
+        let lost: Vec<String> = self
+            .run
+            .history
+            .tasks
+            .values()
+            .filter_map(|t| t.last.as_ref())
+            .filter(|a| dead(a))
+            .map(|a| a.started.attempt.clone())
+            .collect();
+        if !lost.is_empty() {
+            let ended = exec::end_survivors(&|id| lost.iter().any(|l| l == id), SURVIVOR_GRACE);
+            if ended > 0 {
+                self.run.ui.say(&format!("ended {ended} processes that an earlier run had left behind"));
+            }
+        }
+        for ix in self.plan().all().collect::<Vec<_>>() {
+            let past = self.run.history.task(&self.plan().task(ix).id);
+            let Some(last) = past.last.clone() else { continue };
+            let died = last.ended.is_none() && last.started.instance != self.run.instance;
+            if past.torn_down || !(died || self.run.history.open_runs.contains(&last.run)) {
+                continue;
+            }
+            let task = self.run.plan.task(ix);
+            let mut steps: Vec<Step> = if died { task.finally.clone() } else { Vec::new() };
+            steps.extend(task.teardown.iter().cloned());
+            let _ = std::fs::remove_dir_all(self.run.home.scratch(&last.started.attempt));
+            if !steps.is_empty() {
+                self.run.ui.say(&format!("cleaning up after `{}`, whose run was killed", task.id));
+                self.clean(
+                    ix,
+                    &last.run.clone(),
+                    &last.started.attempt.clone(),
+                    last.started.number,
+                    &steps,
+                    "recovery",
+                );
+            }
+        }
+    }
+
+    /// Runs cleaning commands of an attempt that is over, and records that they ran.
+    fn clean(&mut self, ix: TaskIx, run_id: &str, attempt_id: &str, number: u32, steps: &[Step], part: &str) {
+        let task = self.run.plan.task(ix);
+        let log = self.run.world.root().join(Home::log(
+            &format!("{}-{part}", task.id),
+            number,
+            &new_id(&self.run.instance, self.run.world.now(), 0),
+        ));
+        let scratch = self.run.home.scratch(attempt_id);
+        let job = Job {
+            plan: self.run.plan,
+            task,
+            run: run_id,
+            attempt: attempt_id,
+            log: &log,
+            scratch: &scratch,
+            recorded: &BTreeMap::new(),
+            facts: &self.observed.facts,
+        };
+        let (commands, notes) = attempt::clean_up(&job, steps, self.run.room, self.run.world);
+        let _ = std::fs::remove_dir_all(&scratch);
+        for note in notes {
+            self.run.ui.warn(&format!("`{}`: {note}", task.id));
+        }
+        if commands.is_empty() {
+            let _ = std::fs::remove_file(&log);
+            return;
+        }
+        let id = task.id.clone();
+        self.record(Some(&id), &Event::TornDown(TornDown { attempt: attempt_id.to_owned(), commands }));
+        if let Some(past) = self.run.history.tasks.get_mut(&id) {
+            past.torn_down = true;
+        }
+    }
+
+    /// Looks at files, then asks for the prerequisites that unfinished tasks need.
+    fn observe(&mut self) {
+        let (plan, world, selected) = (self.run.plan, self.run.world, &self.asked.selected);
+        self.observed.at = Some(world.now());
+        self.observed.files = views(plan, &self.run.history, world, selected);
+        self.observed.versions = versions(plan, &self.run.history, world, selected);
+        let rows = status::rows(plan, &self.run.history, &self.observed);
+        let forced = |ix: TaskIx| self.must_run(ix, &rows[ix.0]);
+        let needs = wanted(plan, &rows, selected, forced);
+        self.ask_facts(&wanted_facts(plan, &rows, selected));
+        self.ask(&needs);
+        self.rows = status::rows(plan, &self.run.history, &self.observed).into_iter().map(Some).collect();
+        let rows = &self.rows;
+        self.remaining =
+            schedule::remaining(plan, selected, |ix| rows[ix.0].as_ref().and_then(|r| r.expected));
+    }
+
+    /// Asks for prerequisites and records the answers that are news.
+    fn ask(&mut self, needs: &[NeedIx]) {
+        if needs.is_empty() {
+            return;
+        }
+        let plan = self.run.plan;
+        self.run.ui.probing(needs.len());
+        let answers = probe::prerequisites(plan, needs, self.run.world);
+        for (i, answer) in answers.into_iter().enumerate() {
+            let Some(probe) = answer else { continue };
+            let name = &plan.prerequisites[i].name;
+            if self.run.history.probes.get(name).map(|(p, _)| p) != Some(&probe) {
+                let at = self.run.world.now();
+                self.record(
+                    None,
+                    &Event::Probed(Probed { prerequisite: name.clone(), probe: probe.clone() }),
+                );
+                self.run.history.probes.insert(name.clone(), (probe.clone(), at));
+            }
+            self.observed.prerequisites[i] = Some(probe);
+        }
+        note_versions(plan, &mut self.observed);
+    }
+
+    /// Asks for facts and records the answers that are news.
+    fn ask_facts(&mut self, names: &[String]) {
+        for (fact, answer) in probe::facts(self.run.plan, names, self.run.world) {
+            if self.run.history.facts.get(&fact) != Some(&answer) {
+                let (value, why) = (answer.clone().ok(), answer.clone().err());
+                self.record(None, &Event::FactTold(FactTold { fact: fact.clone(), value, why }));
+                self.run.history.facts.insert(fact.clone(), answer.clone());
+            }
+            self.observed.facts.insert(fact, answer);
+        }
+    }
+
+    fn must_run(&self, ix: TaskIx, row: &Row) -> bool {
+        let named = self.asked.named[ix.0];
+        row.state != State::Skipped
+            && ((named && (self.asked.force || self.plan().task(ix).always)) || self.revive[ix.0])
+    }
+
+    /// Observes again the finished tasks that what is about to start stands on: what they made may be gone.
+    fn look_again(&mut self) {
+        let plan = self.run.plan;
+        let mut starts = vec![false; plan.tasks.len()];
+        for ix in &plan.order {
+            let Some(row) = &self.rows[ix.0] else { continue };
+            let open = !row.state.satisfies() || self.must_run(*ix, row);
+            let free = !row
+                .because
+                .iter()
+                .any(|r| matches!(r, Reason::Prerequisite { .. } | Reason::Condition { .. }));
+            let needs = plan
+                .task(*ix)
+                .needs
+                .iter()
+                .all(|n| starts[n.0] || self.rows[n.0].as_ref().is_some_and(|r| r.state.satisfies()));
+            starts[ix.0] = self.asked.selected[ix.0] && open && free && needs;
+        }
+        let below =
+            plan.closure(plan.all().filter(|ix| starts[ix.0]).flat_map(|ix| plan.task(ix).needs.clone()));
+        let stood_on: Vec<TaskIx> = plan
+            .all()
+            .filter(|ix| {
+                below[ix.0]
+                    && !starts[ix.0]
+                    && self.rows[ix.0].as_ref().is_some_and(|r| r.state == State::Done)
+            })
+            .collect();
+        for ix in &stood_on {
+            if self.rows[ix.0].as_ref().is_some_and(|r| r.torn_down) {
+                self.revive[ix.0] = true;
+            }
+        }
+        let looked: Vec<TaskIx> = stood_on
+            .into_iter()
+            .filter(|ix| {
+                !self.revive[ix.0]
+                    && plan.task(*ix).checks.iter().any(|c| !c.check.is_local())
+                    && plan.task(*ix).captures.is_empty()
+            })
+            .collect();
+        let needs: Vec<NeedIx> = looked.iter().flat_map(|ix| plan.task(*ix).requires.clone()).collect();
+        let unasked: Vec<NeedIx> =
+            needs.into_iter().filter(|n| self.observed.prerequisites[n.0].is_none()).collect();
+        self.ask(&unasked);
+        for ix in looked {
+            let task = plan.task(ix);
+            let met = task.requires.iter().all(|n| {
+                self.observed.prerequisites[n.0].as_ref().is_some_and(crate::observed::Probe::is_met)
+            });
+            if !met {
+                continue;
+            }
+            let checks = observe_all(
+                task.checks.iter().filter(|c| !c.check.is_local()),
+                self.run.world,
+                &task.cwd,
+                &self.observed.facts,
+            );
+            let gone = checks.iter().any(|c| matches!(c.finding, Finding::Unmet { .. }));
+            let id = task.id.clone();
+            let Some(attempt) = self.run.history.task(&id).last.as_ref().map(|a| a.started.attempt.clone())
+            else {
+                continue;
+            };
+            if gone {
+                let drift = Drifted { attempt, checks };
+                self.record(Some(&id), &Event::Drifted(drift.clone()));
+                let at = self.run.world.now();
+                if let Some(past) = self.run.history.tasks.get_mut(&id) {
+                    past.drift = Some((drift, at));
+                }
+            }
+        }
+    }
+
+    /// Counts what each task waits for, and evaluates those that wait for nothing.
+    fn begin(&mut self) {
+        let plan = self.run.plan;
+        self.queue.clear();
+        for ix in plan.all() {
+            self.settled[ix.0] = !self.asked.selected[ix.0];
+            self.pending[ix.0] = plan.task(ix).needs.iter().filter(|n| self.asked.selected[n.0]).count();
+        }
+        let free: Vec<TaskIx> = plan
+            .order
+            .iter()
+            .copied()
+            .filter(|ix| self.asked.selected[ix.0] && self.pending[ix.0] == 0)
+            .collect();
+        for ix in free {
+            self.evaluate(ix);
+        }
+    }
+
+    /// All that a task needs is settled: decides whether it starts, is done already, or can't start.
+    fn evaluate(&mut self, first: TaskIx) {
+        let mut stack = vec![first];
+        while let Some(ix) = stack.pop() {
+            if self.decide(ix) {
+                continue;
+            }
+            self.settled[ix.0] = true;
+            for dependent in self.dependents[ix.0].clone() {
+                if self.asked.selected[dependent.0] {
+                    self.pending[dependent.0] -= 1;
+                    if self.pending[dependent.0] == 0 {
+                        stack.push(dependent);
+                    }
+                }
+            }
+        }
+    }
+
+    /// True if the task was put into the queue or is under way; false if it is settled.
+    fn decide(&mut self, ix: TaskIx) -> bool {
+        let plan = self.run.plan;
+        let task = plan.task(ix);
+        if !self.ran[ix.0] && task.needs.iter().any(|n| self.ran[n.0]) && self.observed.files[ix.0].is_some()
+        {
+            self.observed.files[ix.0] = Some(probe::files(task, self.run.world));
+        }
+        let mut row = status::row(plan, ix, &self.run.history, &self.observed, &self.rows);
+        if self.ran[ix.0] {
+            self.rows[ix.0] = Some(row);
+            return false;
+        }
+        let must = self.must_run(ix, &row);
+        if row.state.satisfies() && !must {
+            self.rows[ix.0] = Some(row);
+            return false;
+        }
+        let unasked: Vec<NeedIx> =
+            task.requires.iter().copied().filter(|n| self.observed.prerequisites[n.0].is_none()).collect();
+        if !unasked.is_empty() {
+            self.ask(&unasked);
+            row = status::row(plan, ix, &self.run.history, &self.observed, &self.rows);
+        }
+        let required = task
+            .requires
+            .iter()
+            .all(|n| self.observed.prerequisites[n.0].as_ref().is_some_and(crate::observed::Probe::is_met));
+        let needed = task.needs.iter().all(|n| self.rows[n.0].as_ref().is_some_and(|r| r.state.satisfies()));
+        let hindered =
+            row.because.iter().any(|r| matches!(r, Reason::Condition { .. } | Reason::Running { .. }));
+        self.rows[ix.0] = Some(row);
+        if required && needed && !hindered {
+            self.queue.push(ix, self.remaining[ix.0]);
+            true
+        } else {
+            false
+        }
+    }
+
+    /// Starts what can start until nothing is left to start and nothing is under way.
+    fn work(&mut self) {
+        self.begin();
+        let total = self.plan().all().filter(|ix| self.asked.selected[ix.0]).count();
+        let finished = self.plan().all().filter(|ix| self.asked.selected[ix.0] && self.settled[ix.0]).count();
+        self.run.ui.begin(total, finished);
+        let (room, world, plan) = (self.run.room, self.run.world, self.run.plan);
+        std::thread::scope(|scope| {
+            let (done, results) = mpsc::channel::<(TaskIx, Finished)>();
+            let mut under_way = 0;
+            loop {
+                while under_way < self.asked.jobs && !self.stop && room.cancelled().is_none() {
+                    let Some(ix) = self.queue.pop(plan) else { break };
+                    let Some(prepared) = self.start(ix) else { break };
+                    under_way += 1;
+                    let done = done.clone();
+                    scope.spawn(move || {
+                        let finished = attempt::attempt(&prepared.job(plan, plan.task(ix)), room, world);
+                        // The loop outlives every attempt, so there is always somebody to tell.
+                        let _ = done.send((ix, finished));
+                    });
+                }
+                if under_way == 0 {
+                    break;
+                }
+                let Ok((ix, finished)) = results.recv() else { break };
+                under_way -= 1;
+                self.end(ix, finished);
+            }
+        });
+        self.run.ui.end();
+    }
+
+    /// Puts the start of an attempt on record.
+    fn start(&mut self, ix: TaskIx) -> Option<Prepared> {
+        let plan = self.run.plan;
+        let task = plan.task(ix);
+        let at = self.run.world.now();
+        let number = self.run.history.task(&task.id).attempts + 1;
+        let attempt = new_id(&self.run.instance, at, ix.0 as u64);
+        let log = Home::log(&task.id, number, &attempt);
+        let view = probe::files(task, self.run.world);
+        let needs = task
+            .needs
+            .iter()
+            .filter_map(|n| self.rows[n.0].as_ref())
+            .filter_map(|r| Some((r.id.clone(), r.result?)))
+            .collect();
+        let tools = task
+            .requires
+            .iter()
+            .filter_map(|n| {
+                let probe = self.observed.prerequisites[n.0].as_ref()?;
+                Some((
+                    plan.prerequisites[n.0].name.clone(),
+                    Tool { version: probe.version.clone(), path: probe.path.clone() },
+                ))
+            })
+            .collect();
+        let git = self.git();
+        let started = TaskStarted {
+            attempt: attempt.clone(),
+            number,
+            place: "local".to_owned(),
+            instance: self.run.instance.clone(),
+            definition: task.definition.clone(),
+            inputs: view.inputs,
+            needs,
+            tools,
+            env: task.env.iter().map(|(n, _)| n.clone()).collect(),
+            log: log.clone(),
+            git,
+        };
+        if !self.record(Some(&task.id), &Event::TaskStarted(Box::new(started.clone()))) {
+            self.queue.release(plan, ix);
+            return None;
+        }
+        let past = self.run.history.tasks.entry(task.id.clone()).or_default();
+        let previous = past.last.take().filter(|a| a.outcome() == Some(Outcome::Passed));
+        past.passed = previous.or(past.passed.take());
+        past.last = Some(Attempt { run: self.run.id.clone(), started_at: at, started, ended: None });
+        past.attempts = number;
+        past.left = None;
+        past.left_since = None;
+        past.drift = None;
+        past.torn_down = false;
+        self.run.ui.started(&task.id, &task.title);
+        let recorded = self.measurements(ix);
+        Some(Prepared {
+            run: self.run.id.clone(),
+            log: self.run.world.root().join(&log),
+            scratch: self.run.home.scratch(&attempt),
+            attempt,
+            recorded,
+            facts: self.observed.facts.clone(),
+        })
+    }
+
+    /// Measurements of other tasks that this one takes over.
+    fn measurements(&self, ix: TaskIx) -> BTreeMap<(String, String), f64> {
+        let mut out = BTreeMap::new();
+        for measure in &self.plan().task(ix).measures {
+            let Some((task, name)) = measure.taken_from() else { continue };
+            let ended = self.run.history.task(task).last.as_ref().and_then(|a| a.ended.as_ref());
+            if let Some(m) = ended.and_then(|(_, e)| e.measurements.iter().find(|m| m.name == name)) {
+                out.insert((task.to_owned(), name.to_owned()), m.value);
+            }
+        }
+        out
+    }
+
+    /// Puts the end of an attempt on record, and lets go of what waited for it.
+    fn end(&mut self, ix: TaskIx, finished: Finished) {
+        let plan = self.run.plan;
+        let task = plan.task(ix);
+        self.queue.release(plan, ix);
+        for note in &finished.notes {
+            self.run.ui.warn(&format!("`{}`: {note}", task.id));
+        }
+        let Some(last) = self.run.history.tasks.get(&task.id).and_then(|t| t.last.as_ref()) else { return };
+        let started = last.started.clone();
+        let ended = TaskEnded {
+            attempt: started.attempt.clone(),
+            outcome: finished.outcome,
+            failure: finished.failure.clone(),
+            tries: finished.tries,
+            ms: finished.took.as_millis() as u64,
+            commands: finished.commands,
+            checks: finished.checks,
+            measurements: finished.measurements,
+            result: result_of(task, &started, &finished.subjects),
+            subjects: finished.subjects,
+            log: finished.log,
+        };
+        self.attempts.push((ix, started.attempt.clone(), started.number));
+        self.ran[ix.0] = true;
+        self.revive[ix.0] = false;
+        let recorded = self.record(Some(&task.id), &Event::TaskEnded(Box::new(ended.clone())));
+        let at = self.run.world.now();
+        self.observed.files[ix.0] = Some(FileView {
+            inputs: started.inputs.clone(),
+            subjects: ended.subjects.clone(),
+            missing: Vec::new(),
+        });
+        if let Some(past) = self.run.history.tasks.get_mut(&task.id) {
+            if ended.outcome == Outcome::Passed {
+                past.durations.push(finished.took);
+            }
+            if let Some(last) = past.last.as_mut().filter(|_| recorded) {
+                last.ended = Some((at, ended));
+            }
+        }
+        self.tell(task, finished.outcome, finished.failure.as_ref(), finished.took, &started.log);
+        if finished.outcome == Outcome::Failed && self.asked.fail_fast {
+            self.stop = true;
+        }
+        self.evaluate(ix);
+        if finished.outcome == Outcome::Passed && !task.provides.is_empty() {
+            let provides = task.provides.clone();
+            self.ask(&provides);
+            self.begin_again();
+        }
+    }
+
+    fn tell(
+        &self,
+        task: &Task,
+        outcome: Outcome,
+        failure: Option<&Failure>,
+        took: Duration,
+        log: &Utf8PathBuf,
+    ) {
+        let ui = self.run.ui;
+        match (outcome, failure) {
+            (Outcome::Passed, _) => ui.passed(&task.id, &task.title, took),
+            (Outcome::Interrupted, _) => ui.interrupted(&task.id, &task.title, took),
+            (Outcome::Failed, failure) => {
+                let mut tail = exec::tail(&self.run.world.root().join(log), 15, 64 << 10);
+                // What failed stands above already.
+                tail.retain(|line| !line.starts_with("# NOT OK: ") && !line.starts_with("# failed: "));
+                ui.failed(&task.id, &task.title, took, failure, &tail, log);
+            }
+        }
+    }
+
+    /// A prerequisite was asked again: what was held up by it is looked at again. What is under way stays so.
+    fn begin_again(&mut self) {
+        let plan = self.run.plan;
+        let under_way: Vec<TaskIx> = plan.all().filter(|ix| self.under_way(*ix)).collect();
+        self.begin();
+        // A task under way was put into the queue once more by `begin`; it must not start twice.
+        self.queue.remove(&under_way);
+    }
+
+    fn under_way(&self, ix: TaskIx) -> bool {
+        !self.ran[ix.0]
+            && self
+                .run
+                .history
+                .task(&self.plan().task(ix).id)
+                .last
+                .as_ref()
+                .is_some_and(|a| a.run == self.run.id && a.ended.is_none())
+    }
+
+    /// Takes down what attempts of this run had set up, the last one first.
+    fn tear_down(&mut self) {
+        let run_id = self.run.id.clone();
+        for (ix, attempt, number) in self.attempts.clone().into_iter().rev() {
+            let steps = self.plan().task(ix).teardown.clone();
+            if !steps.is_empty() {
+                self.clean(ix, &run_id, &attempt, number, &steps, "teardown");
+                if let Some(row) = self.rows[ix.0].as_mut() {
+                    row.torn_down = true;
+                }
+            }
+        }
+    }
+
+    /// Makes the checks of gates and criteria, and records findings that are news.
+    fn conclude(&mut self) {
+        if self.run.room.cancelled().is_some() || self.ledger_failure.is_some() {
+            return;
+        }
+        let plan = self.run.plan;
+        let gates = plan.gates.iter().map(|g| ("gate", &g.title, &g.checks, &g.requires[..]));
+        let criteria = plan.criteria.iter().map(|c| ("criterion", &c.title, &c.checks, &[][..]));
+        for (about, title, checks, requires) in gates.chain(criteria) {
+            if checks.is_empty() {
+                continue;
+            }
+            if !requires.is_empty() {
+                let unasked: Vec<NeedIx> =
+                    requires.iter().copied().filter(|n| self.observed.prerequisites[n.0].is_none()).collect();
+                self.ask(&unasked);
+                if !requires.iter().all(|n| {
+                    self.observed.prerequisites[n.0].as_ref().is_some_and(crate::observed::Probe::is_met)
+                }) {
+                    continue;
+                }
+            }
+            let key = (about.to_owned(), title.clone());
+            let stands_on = probe::stands_on(checks, self.run.world);
+            let known = self.run.history.conclusions.get(&key);
+            // Checks that read nothing but files find the same in the same files.
+            if checks.iter().all(|c| c.check.is_local()) && known.is_some_and(|k| k.stands_on == stands_on) {
+                continue;
+            }
+            let found = Concluded {
+                about: about.to_owned(),
+                title: title.clone(),
+                stands_on,
+                checks: observe_all(checks.iter(), self.run.world, ".".into(), &self.observed.facts),
+            };
+            if self.run.history.conclusions.get(&key) != Some(&found) {
+                self.record(None, &Event::Concluded(found.clone()));
+                self.run.history.conclusions.insert(key, found);
+            }
+        }
+    }
+
+    /// Records what was asked for and is left undone.
+    fn leave(&mut self) {
+        let plan = self.run.plan;
+        self.observed.deliverables = deliverables(plan, self.run.world);
+        for ix in plan.all() {
+            if !self.asked.selected[ix.0] {
+                continue;
+            }
+            let Some(row) = &self.rows[ix.0] else { continue };
+            if !matches!(row.state, State::Blocked | State::Waiting | State::Ready) {
+                continue;
+            }
+            let left = status::left(row);
+            let id = row.id.clone();
+            if self.run.history.task(&id).left.as_ref() == Some(&left) {
+                continue;
+            }
+            let at = self.run.world.now();
+            if !self.record(Some(&id), &Event::TaskLeft(left.clone())) {
+                return;
+            }
+            let past = self.run.history.tasks.entry(id).or_default();
+            if past.left.as_ref().map(|l| &l.state) != Some(&left.state) {
+                past.left_since = Some(at);
+            }
+            past.left = Some(left);
+        }
+    }
+}
+
+/// What a worker needs to know about its attempt.
+struct Prepared {
+    run: String,
+    attempt: String,
+    log: Utf8PathBuf,
+    scratch: Utf8PathBuf,
+    recorded: BTreeMap<(String, String), f64>,
+    facts: BTreeMap<String, Result<String, String>>,
+}
+
+impl Prepared {
+    fn job<'p>(&'p self, plan: &'p Plan, task: &'p Task) -> Job<'p> {
+        Job {
+            plan,
+            task,
+            run: &self.run,
+            attempt: &self.attempt,
+            log: &self.log,
+            scratch: &self.scratch,
+            recorded: &self.recorded,
+            facts: &self.facts,
+        }
+    }
+}
+
+/// Digest of all that a result follows from. Two attempts with the same one have the same result, so what stands on
+/// the first also stands on the second.
+fn result_of(task: &Task, started: &TaskStarted, subjects: &crate::observed::Files) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |text: &str| {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    part(&task.id);
+    for (key, digest) in &started.definition.keys {
+        part(key);
+        part(&digest.to_string());
+    }
+    for (name, value) in &started.definition.vars {
+        part(name);
+        part(value);
+    }
+    for (path, digest) in started.inputs.iter().chain(subjects) {
+        part(path.as_str());
+        part(&digest.map(|d| d.to_string()).unwrap_or_default());
+    }
+    for (name, tool) in &started.tools {
+        part(name);
+        part(tool.version.as_deref().unwrap_or_default());
+    }
+    for (name, digest) in &started.needs {
+        part(name);
+        part(&digest.to_string());
+    }
+    Digest::from_hasher(&hasher)
+}
+
+/// Outside an attempt there are no times and no measurements.
+struct NoTimeline;
+
+impl Timeline for NoTimeline {
+    fn step(&self, _: &str) -> Option<Duration> {
+        None
+    }
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+    fn recorded(&self, _: &str, _: &str) -> Option<f64> {
+        None
+    }
+}
+
+/// Makes checks outside an attempt.
+fn observe_all<'c>(
+    checks: impl Iterator<Item = &'c CheckSpec>,
+    world: &dyn World,
+    cwd: &camino::Utf8Path,
+    facts: &BTreeMap<String, Result<String, String>>,
+) -> Vec<CheckRecord> {
+    let cwd = world.root().join(cwd);
+    let cx =
+        Context { world, scope: &NoScope, env: &[], cwd: &cwd, limit: CONCLUDE_LIMIT, timeline: &NoTimeline };
+    checks
+        .filter(|spec| {
+            spec.when.as_ref().is_none_or(|when| {
+                let fact = |name: &str| {
+                    facts.get(name).cloned().unwrap_or_else(|| Err("it was not asked".to_owned()))
+                };
+                when.evaluate(&fact) == condition::Outcome::Holds
+            })
+        })
+        // Something that is looked at again is there or it is not: no time is given for it to appear.
+        .map(|spec| CheckRecord { says: spec.says(), finding: spec.check.observe(&cx) })
+        .collect()
+}

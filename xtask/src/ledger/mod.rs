@@ -1,0 +1,8 @@
+//! The append-only history of evidence, `.xtask/ledger.jsonl`.
+
+pub mod event;
+pub mod history;
+pub mod store;
+
+pub use event::{Event, Outcome};
+pub use history::{Attempt, Health, History, TaskHistory, fold};

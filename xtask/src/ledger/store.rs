@@ -1,0 +1,302 @@
+//! The ledger on disk: one writer at a time, one write per record, a sync soon after, and a tail that heals.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use super::event::{Event, FORMAT, Header};
+use super::history::{Health, History, fold};
+use crate::exec::Instance;
+use crate::ids::Digest;
+
+/// A record is on disk at most this long after it was written. Many short tasks share a sync.
+pub const SYNC_DELAY: Duration = Duration::from_millis(100);
+
+/// The folder of everything that a pipeline keeps, `.xtask` beside pipeline.toml.
+#[derive(Debug, Clone)]
+pub struct Home {
+    root: Utf8PathBuf,
+}
+
+impl Home {
+    /// The folder of the pipeline whose root this is.
+    pub fn new(root: &Utf8Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// `.xtask`
+    pub fn dir(&self) -> Utf8PathBuf {
+        self.root.join(".xtask")
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> Utf8PathBuf {
+        self.dir().join("ledger.jsonl")
+    }
+
+    /// What is locked while a run is under way.
+    fn lock(&self) -> Utf8PathBuf {
+        self.dir().join("lock")
+    }
+
+    /// Who holds the lock. A file of its own: on Windows a locked file can't be read by others.
+    fn holder(&self) -> Utf8PathBuf {
+        self.dir().join("holder.json")
+    }
+
+    /// Digests of files that were read, by size and times.
+    pub fn digests(&self) -> Utf8PathBuf {
+        self.dir().join("digests")
+    }
+
+    /// The folder of an attempt's own, while it lasts.
+    pub fn scratch(&self, attempt: &str) -> Utf8PathBuf {
+        self.dir().join("tmp").join(attempt)
+    }
+
+    /// An attempt's log, relative to the root.
+    pub fn log(task: &str, number: u32, attempt: &str) -> Utf8PathBuf {
+        let short = &attempt[..attempt.len().min(8)];
+        Utf8Path::new(".xtask/logs").join(format!("{task}-{number}-{short}.log"))
+    }
+
+    /// Who is running the pipeline just now, as far as can be told without touching the lock.
+    pub fn running(&self) -> Option<Instance> {
+        let text = fs::read(self.holder()).ok()?;
+        let holder: Instance = serde_json::from_slice(&text).ok()?;
+        (holder.is_alive() != Some(false)).then_some(holder)
+    }
+}
+
+/// Reads the ledger without changing anything. No ledger is an empty one.
+pub fn read(home: &Home) -> anyhow::Result<History> {
+    match fs::read(home.ledger()) {
+        Ok(text) => Ok(fold(&text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(History::default()),
+        Err(error) => Err(error).with_context(|| format!("failed to read the ledger `{}`", home.ledger())),
+    }
+}
+
+/// Why a run may not begin.
+#[derive(Debug)]
+pub enum Refused {
+    /// Another run is under way.
+    Held(Option<Instance>),
+    /// The ledger was written by a newer version of this program.
+    Newer(u32),
+    /// It can't be opened.
+    Io(anyhow::Error),
+}
+
+/// The ledger, open for writing. Holding one is holding the run lock.
+#[derive(Debug)]
+pub struct Ledger {
+    home: Home,
+    run: String,
+    state: Arc<(Mutex<State>, Condvar)>,
+    syncer: Option<JoinHandle<()>>,
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct State {
+    file: File,
+    length: u64,
+    seq: u64,
+    prev: Digest,
+    dirty: bool,
+    closed: bool,
+    failed: Option<String>,
+}
+
+impl Ledger {
+    /// Takes the run lock, reads the ledger, cuts an unfinished last line, and makes ready to append.
+    pub fn open(home: &Home, run: &str, instance: &Instance) -> Result<(Self, History), Refused> {
+        let dir = home.dir();
+        let io = |what: &str, path: &Utf8Path| {
+            let text = format!("failed to {what} `{path}`");
+            move |error: io::Error| Refused::Io(anyhow::Error::new(error).context(text))
+        };
+        fs::create_dir_all(&dir).map_err(io("make the folder", &dir))?;
+        let lock_path = home.lock();
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(io("open the run lock", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(Refused::Held(home.running())),
+            Err(fs::TryLockError::Error(error)) => return Err(io("take the run lock", &lock_path)(error)),
+        }
+        let path = home.ledger();
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(&path)
+            .map_err(io("open the ledger", &path))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(io("read the ledger", &path))?;
+        let history = fold(&text);
+        if let Some(newer) = history.health.newer {
+            return Err(Refused::Newer(newer));
+        }
+        let length = text.len() as u64 - history.health.torn;
+        if history.health.torn > 0 {
+            file.set_len(length).map_err(io("cut the unfinished last line of", &path))?;
+        }
+        let holder = serde_json::to_vec(instance).map_err(|e| Refused::Io(e.into()))?;
+        fs::write(home.holder(), holder).map_err(io("write", &home.holder()))?;
+        let state = State {
+            file,
+            length,
+            seq: history.seq,
+            prev: history.prev.unwrap_or_else(|| Digest::of(b"")),
+            dirty: false,
+            closed: false,
+            failed: None,
+        };
+        let state = Arc::new((Mutex::new(state), Condvar::new()));
+        let syncer = std::thread::Builder::new()
+            .name("ledger-sync".to_owned())
+            .spawn({
+                let state = Arc::clone(&state);
+                move || sync_loop(&state)
+            })
+            .map_err(io("start the syncing of", &path))?;
+        Ok((
+            Self { home: home.clone(), run: run.to_owned(), state, syncer: Some(syncer), _lock: lock },
+            history,
+        ))
+    }
+
+    /// Appends one record. When this returns, the record is with the operating system; within [`SYNC_DELAY`] it is
+    /// on disk. A record that could not be written whole is cut off again, so that the ledger stays readable.
+    pub fn append(&self, at: Timestamp, task: Option<&str>, event: &Event) -> anyhow::Result<()> {
+        let path = self.home.ledger();
+        let body = event.body().context("failed to write a record as JSON")?;
+        let mut state = lock(&self.state.0);
+        if let Some(failed) = &state.failed {
+            anyhow::bail!("failed to write the ledger `{path}`: {failed}");
+        }
+        let header = Header {
+            v: FORMAT,
+            seq: state.seq + 1,
+            prev: state.prev,
+            at,
+            run: self.run.as_str().into(),
+            kind: event.kind().into(),
+            task: task.map(Into::into),
+            imported: None,
+            event: &body,
+        };
+        let mut line = serde_json::to_vec(&header).context("failed to write a record as JSON")?;
+        let digest = Digest::of(&line);
+        line.push(b'\n');
+        if let Err(error) = state.file.write_all(&line) {
+            let length = state.length;
+            let _ = state.file.set_len(length);
+            state.failed = Some(error.to_string());
+            return Err(error).with_context(|| format!("failed to write the ledger `{path}`"));
+        }
+        state.length += line.len() as u64;
+        state.seq += 1;
+        state.prev = digest;
+        if !state.dirty {
+            state.dirty = true;
+            self.state.1.notify_all();
+        }
+        Ok(())
+    }
+
+    /// Syncs and lets go of the run lock.
+    pub fn close(mut self) -> anyhow::Result<()> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        let Some(syncer) = self.syncer.take() else { return Ok(()) };
+        lock(&self.state.0).closed = true;
+        self.state.1.notify_all();
+        let _ = syncer.join();
+        let _ = fs::remove_file(self.home.holder());
+        match lock(&self.state.0).failed.take() {
+            Some(failed) => anyhow::bail!("failed to write the ledger `{}`: {failed}", self.home.ledger()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        let _ = self.finish();
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for something to sync, lets more arrive for a moment, and syncs without holding up writers.
+fn sync_loop(shared: &(Mutex<State>, Condvar)) {
+    let mut state = lock(&shared.0);
+    loop {
+        while !state.dirty && !state.closed {
+            state = shared.1.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if !state.closed {
+            // Half of the delay is for the sync itself.
+            let (guard, _) = shared
+                .1
+                .wait_timeout_while(state, SYNC_DELAY / 2, |s| !s.closed)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+        }
+        if state.dirty {
+            state.dirty = false;
+            let file = state.file.try_clone();
+            drop(state);
+            let synced = file.and_then(|f| f.sync_data());
+            state = lock(&shared.0);
+            if let Err(error) = synced {
+                state.failed.get_or_insert(error.to_string());
+            }
+        }
+        if state.closed && !state.dirty {
+            return;
+        }
+    }
+}
+
+/// Says in a sentence what was found to be odd, if anything.
+pub fn health_notes(home: &Home, health: &Health) -> Vec<String> {
+    let path = home.ledger();
+    let mut out = Vec::new();
+    if health.torn > 0 {
+        out.push(format!(
+            "the last record in `{path}` was not whole ({} bytes); it is cut off when a run begins",
+            health.torn
+        ));
+    }
+    if !health.unreadable.is_empty() {
+        let lines: Vec<String> = health.unreadable.iter().take(5).map(ToString::to_string).collect();
+        let noun = if health.unreadable.len() == 1 { "line" } else { "lines" };
+        let more = if health.unreadable.len() > 5 { ", ..." } else { "" };
+        out.push(format!(
+            "{noun} {}{more} of `{path}` could not be read; kept, and passed over",
+            lines.join(", ")
+        ));
+    }
+    if let Some(newer) = health.newer {
+        out.push(format!("`{path}` has records of format {newer}, newer than the {FORMAT} of this program: it is read, not written"));
+    }
+    out
+}

@@ -1,0 +1,27 @@
+//! Turns a declared plan into work done, precise blockers, and a status report that is made of evidence.
+//!
+//! Modules in reading order; ARCHITECTURE.md in the root of the repository draws how they hang together.
+
+pub mod wording;
+pub mod plain;
+pub mod ids;
+pub mod pipeline;
+pub mod check;
+pub mod measure;
+pub mod observed;
+pub mod ledger;
+pub mod status;
+pub mod schedule;
+pub mod report;
+pub mod graph;
+pub mod view;
+pub mod world;
+pub mod probe;
+pub mod redact;
+pub mod exec;
+pub mod attempt;
+pub mod drive;
+pub mod ui;
+pub mod failure;
+pub mod cli;
+pub mod cmd;

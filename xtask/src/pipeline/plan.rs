@@ -1,0 +1,308 @@
+//! The plan: a pipeline whose every reference is known to be right. Only [`resolve`](super::resolve) makes one, so
+//! holding a plan means that ids exist, nothing is declared twice, and no task waits for itself.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+
+use super::condition::Condition;
+use super::file::{CaptureTable, HintTable, RemedyTable, Step, Versions};
+use super::line::Line;
+use super::read::{Glob, Pattern};
+use super::template::Template;
+use crate::check::CheckSpec;
+use crate::ids::{Digest, NeedIx, PhaseIx, TaskIx};
+use crate::measure::Measure;
+
+/// Time limit of a task that names none.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// Time limit of a question to a prerequisite or a fact that names none.
+pub const DEFAULT_PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time between TERM and KILL where a task names none.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+
+/// A whole pipeline.
+#[derive(Debug)]
+pub struct Plan {
+    /// The id, which is also the command.
+    pub id: String,
+    /// Title of the report.
+    pub title: String,
+    /// The Markdown report that a run writes, relative to the root.
+    pub report: Option<Utf8PathBuf>,
+    /// The project's own template, relative to the root.
+    pub template: Option<Utf8PathBuf>,
+    /// Variables with their values.
+    pub vars: BTreeMap<String, String>,
+    /// Prerequisites in the order of the file.
+    pub prerequisites: Vec<Prerequisite>,
+    /// Facts in the order of the file.
+    pub facts: Vec<Fact>,
+    /// Phases in the order of the report.
+    pub phases: Vec<Phase>,
+    /// Tasks in the order of the report.
+    pub tasks: Vec<Task>,
+    /// The same tasks, each after everything that it needs.
+    pub order: Vec<TaskIx>,
+    /// Rules.
+    pub gates: Vec<Gate>,
+    /// What success means.
+    pub criteria: Vec<Criterion>,
+    /// What is handed over.
+    pub deliverables: Vec<Deliverable>,
+    /// What may go wrong.
+    pub risks: Vec<Risk>,
+}
+
+/// Something outside the repository.
+#[derive(Debug)]
+pub struct Prerequisite {
+    /// Its name.
+    pub name: String,
+    /// What it is, for people.
+    pub title: Option<String>,
+    /// A program on PATH.
+    pub program: Option<String>,
+    /// Versions that will do.
+    pub version: Option<Versions>,
+    /// What tells the version.
+    pub version_command: Option<Line>,
+    /// Finds it.
+    pub version_regex: Option<Pattern>,
+    /// Must exit with 0.
+    pub ready: Option<Line>,
+    /// And print this.
+    pub ready_regex: Option<Pattern>,
+    /// Words for "no permission".
+    pub denied: Option<Pattern>,
+    /// An environment variable.
+    pub variable: Option<String>,
+    /// An address.
+    pub tcp: Option<String>,
+    /// Asked only when these are met.
+    pub requires: Vec<NeedIx>,
+    /// Time limit of each question.
+    pub timeout: Duration,
+    /// What to do.
+    pub remedy: Option<RemedyTable>,
+}
+
+impl Prerequisite {
+    /// The remedy for the system that this runs on.
+    pub fn remedy_here(&self) -> Option<&str> {
+        let remedy = self.remedy.as_ref()?;
+        let own = match std::env::consts::OS {
+            "linux" => &remedy.linux,
+            "macos" => &remedy.macos,
+            "windows" => &remedy.windows,
+            _ => &None,
+        };
+        own.as_deref().or(remedy.any.as_deref())
+    }
+
+    /// The range of versions that will do, as it is written.
+    pub fn wanted(&self) -> Option<&str> {
+        self.version.as_ref().map(|v| v.text.as_str())
+    }
+}
+
+/// A question to this machine.
+#[derive(Debug)]
+pub struct Fact {
+    /// Its name.
+    pub name: String,
+    /// The command.
+    pub run: Line,
+    /// Takes a part of the output.
+    pub regex: Option<Pattern>,
+    /// Time limit.
+    pub timeout: Duration,
+}
+
+/// A group of tasks.
+#[derive(Debug)]
+pub struct Phase {
+    /// The id.
+    pub id: String,
+    /// The heading.
+    pub title: String,
+    /// Its tasks, in the order of the file.
+    pub tasks: Vec<TaskIx>,
+}
+
+/// A task.
+#[derive(Debug)]
+pub struct Task {
+    /// The id.
+    pub id: String,
+    /// What it does.
+    pub title: String,
+    /// Its phase.
+    pub phase: PhaseIx,
+    /// Tasks that must be done first; those of needed phases included.
+    pub needs: Vec<TaskIx>,
+    /// Its own prerequisites and its phase's.
+    pub requires: Vec<NeedIx>,
+    /// Only if this is so.
+    pub when: Option<Condition>,
+    /// What its commands depend on.
+    pub inputs: Vec<Glob>,
+    /// The commands.
+    pub run: Vec<Step>,
+    /// Values taken from commands.
+    pub captures: Vec<(String, Vec<CaptureTable>)>,
+    /// What must hold.
+    pub checks: Vec<CheckSpec>,
+    /// Numbers to record.
+    pub measures: Vec<Measure>,
+    /// Runs whatever happened.
+    pub finally: Vec<Step>,
+    /// Runs at the end of the run.
+    pub teardown: Vec<Step>,
+    /// Files and folders that it answers for.
+    pub artifacts: Vec<Utf8PathBuf>,
+    /// Environment.
+    pub env: Vec<(String, Template)>,
+    /// Files with more of it.
+    pub env_files: Vec<Utf8PathBuf>,
+    /// Names in them that are no secrets.
+    pub plain: Vec<String>,
+    /// Names whose values are masked.
+    pub secret: Vec<String>,
+    /// Working directory, relative to the root.
+    pub cwd: Utf8PathBuf,
+    /// Time limit of one try.
+    pub timeout: Duration,
+    /// TERM, this long, KILL.
+    pub grace: Duration,
+    /// Tries after the first, and the pause before each.
+    pub retry: (u64, Duration),
+    /// Names of which only one task holds each at a time.
+    pub locks: Vec<String>,
+    /// Prerequisites to ask again.
+    pub provides: Vec<NeedIx>,
+    /// Never up to date.
+    pub always: bool,
+    /// Declared duration.
+    pub estimate: Option<Duration>,
+    /// What to do when it fails.
+    pub hints: Vec<HintTable>,
+    /// What its result follows from.
+    pub definition: Definition,
+    /// The header of its table in the file.
+    pub span: Range<usize>,
+}
+
+impl Task {
+    /// True if it has commands of its own, so that its result is more than what its checks read.
+    pub fn has_commands(&self) -> bool {
+        !self.run.is_empty()
+    }
+}
+
+/// What a task's result follows from, apart from files, tools and other tasks. Kept by name, so that a change
+/// can be named.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Definition {
+    /// Digest of each key of the task's table.
+    pub keys: BTreeMap<String, Digest>,
+    /// Variables that it uses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vars: BTreeMap<String, String>,
+}
+
+/// A rule for the whole.
+#[derive(Debug)]
+pub struct Gate {
+    /// The rule.
+    pub title: String,
+    /// Proofs.
+    pub checks: Vec<CheckSpec>,
+    /// Tasks that must be done.
+    pub tasks: Vec<TaskIx>,
+    /// Without these the checks cannot be made.
+    pub requires: Vec<NeedIx>,
+}
+
+/// What success means.
+#[derive(Debug)]
+pub struct Criterion {
+    /// What is judged.
+    pub title: String,
+    /// The target, for people.
+    pub target: String,
+    /// Task and name of each measurement.
+    pub measures: Vec<(TaskIx, String)>,
+    /// Tasks that must be done.
+    pub tasks: Vec<TaskIx>,
+    /// Proofs.
+    pub checks: Vec<CheckSpec>,
+}
+
+/// What is handed over.
+#[derive(Debug)]
+pub struct Deliverable {
+    /// Heading.
+    pub group: Option<String>,
+    /// What it is.
+    pub title: String,
+    /// Its files.
+    pub files: Vec<Glob>,
+    /// How many.
+    pub count: Option<u64>,
+    /// Tasks that must be done.
+    pub tasks: Vec<TaskIx>,
+}
+
+/// What may go wrong.
+#[derive(Debug)]
+pub struct Risk {
+    /// What.
+    pub title: String,
+    /// Tasks that show that it does not.
+    pub tasks: Vec<TaskIx>,
+    /// What helps.
+    pub mitigation: Option<String>,
+}
+
+impl Plan {
+    /// A task by position.
+    pub fn task(&self, ix: TaskIx) -> &Task {
+        &self.tasks[ix.0]
+    }
+
+    /// A task by id.
+    pub fn find(&self, id: &str) -> Option<TaskIx> {
+        self.tasks.iter().position(|t| t.id == id).map(TaskIx)
+    }
+
+    /// Positions of all tasks in the order of the report.
+    pub fn all(&self) -> impl Iterator<Item = TaskIx> + use<> {
+        (0..self.tasks.len()).map(TaskIx)
+    }
+
+    /// `wanted` and everything that it stands on.
+    pub fn closure(&self, wanted: impl IntoIterator<Item = TaskIx>) -> Vec<bool> {
+        let mut seen = vec![false; self.tasks.len()];
+        let mut stack: Vec<TaskIx> = wanted.into_iter().collect();
+        while let Some(ix) = stack.pop() {
+            if !std::mem::replace(&mut seen[ix.0], true) {
+                stack.extend(&self.task(ix).needs);
+            }
+        }
+        seen
+    }
+
+    /// For each task, those that need it directly.
+    pub fn dependents(&self) -> Vec<Vec<TaskIx>> {
+        let mut out = vec![Vec::new(); self.tasks.len()];
+        for ix in self.all() {
+            for need in &self.task(ix).needs {
+                out[need.0].push(ix);
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,811 @@
+//! Reading TOML into types with positions: every key knows its type, its text in the schema, and its mistakes.
+//!
+//! `serde` stops at the first mistake and loses positions inside untagged values; here a type reads itself from
+//! the document tree and reports what is wrong, and the reader goes on. [`record!`] makes a table's struct, its
+//! reader and its JSON Schema from one declaration, so that the three cannot drift.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::Diagnostic;
+use super::template::{Name, Template, TemplateError};
+use crate::ids::Digest;
+use crate::wording;
+
+/// A value of the document with its place.
+pub type Value<'i> = Spanned<DeValue<'i>>;
+
+/// What is known and gathered while a file is read.
+pub struct Reader<'s> {
+    /// The text that spans point into.
+    pub source: &'s str,
+    /// All mistakes so far.
+    pub problems: Vec<Diagnostic>,
+    /// Declared variables with their values.
+    pub vars: BTreeMap<String, String>,
+    /// Declared variables that have no value, so that a use of one is named as such.
+    pub valueless: BTreeSet<String>,
+    /// Names that get their value when the task runs.
+    pub runtime: BTreeSet<String>,
+    /// Declared variables that were used since this was last taken.
+    pub used: BTreeSet<String>,
+    /// The shell that the commands of the task at hand are written for, if any.
+    pub shell: Option<super::line::Shell>,
+    /// Declared facts.
+    pub facts: BTreeSet<String>,
+    /// The key that is being read, for messages.
+    key: String,
+}
+
+/// A type that reads itself from a value.
+pub trait Read: Sized {
+    /// Reads; on a mistake it is reported and nothing is returned.
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self>;
+    /// What stands for a key that is left out; nothing if the key is required.
+    fn absent() -> Option<Self> {
+        None
+    }
+    /// What stands for a value with a mistake. The file is refused anyway; it is read on with this, so that one
+    /// mistake does not hide the others.
+    fn stand_in() -> Option<Self> {
+        Self::absent()
+    }
+    /// What it accepts, as JSON Schema. Definitions of tables are added to `defs`.
+    fn schema(defs: &mut Defs) -> Json;
+}
+
+/// Tables that the schema refers to by name.
+pub type Defs = BTreeMap<String, Json>;
+
+/// A table with fixed keys; made by [`record!`].
+pub trait Record: Sized {
+    /// Its keys, in the order in which they are declared.
+    const KEYS: &'static [&'static str];
+    /// Reads the keys and reports unknown ones, except those in `more`.
+    fn read_table(table: &DeTable<'_>, span: Range<usize>, r: &mut Reader<'_>, more: &[&str])
+    -> Option<Self>;
+    /// The properties and the required keys.
+    fn properties(defs: &mut Defs) -> (serde_json::Map<String, Json>, Vec<Json>);
+}
+
+/// A value with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub span: Range<usize>,
+}
+
+impl<'s> Reader<'s> {
+    /// A reader of `source` that knows no variables yet.
+    pub fn new(source: &'s str) -> Self {
+        Self {
+            source,
+            problems: Vec::new(),
+            vars: BTreeMap::new(),
+            valueless: BTreeSet::new(),
+            runtime: BTreeSet::new(),
+            used: BTreeSet::new(),
+            shell: None,
+            facts: BTreeSet::new(),
+            key: String::new(),
+        }
+    }
+
+    /// Reports a mistake.
+    pub fn report(&mut self, problem: Diagnostic) {
+        self.problems.push(problem);
+    }
+
+    /// Reports that a value has the wrong type.
+    pub fn wrong_type(&mut self, value: &Value<'_>, wanted: &str) {
+        let found = match value.get_ref().type_str() {
+            "array" | "integer" => format!("an {}", value.get_ref().type_str()),
+            other => format!("a {other}"),
+        };
+        let message = if self.key.is_empty() {
+            format!("expected {wanted}, found {found}")
+        } else {
+            format!("`{}` takes {wanted}, not {found}", self.key)
+        };
+        self.report(Diagnostic::new(value.span(), message));
+    }
+
+    /// Reads one key of a table.
+    pub fn key<T: Read>(&mut self, table: &DeTable<'_>, key: &str, span: &Range<usize>) -> Option<T> {
+        match table.get(key) {
+            Some(value) => {
+                let outer = std::mem::replace(&mut self.key, key.to_owned());
+                let read = T::read(value, self);
+                self.key = outer;
+                read
+            }
+            None => {
+                let absent = T::absent();
+                if absent.is_none() {
+                    self.report(Diagnostic::new(span.clone(), format!("the key `{key}` is missing")));
+                }
+                absent
+            }
+        }
+    }
+
+    /// Reports keys that nobody reads, with the key that was probably meant.
+    pub fn unknown_keys(&mut self, table: &DeTable<'_>, known: &[&str], more: &[&str]) {
+        for (key, _) in table.iter() {
+            let name: &str = key.get_ref();
+            if known.contains(&name) || more.contains(&name) {
+                continue;
+            }
+            let all = || known.iter().chain(more).copied();
+            let hint = wording::nearest(name, all()).map_or_else(
+                || {
+                    format!(
+                        "keys here are {}",
+                        wording::list(&all().map(|k| format!("`{k}`")).collect::<Vec<_>>())
+                    )
+                },
+                |near| format!("did you mean `{near}`?"),
+            );
+            self.report(Diagnostic::new(key.span(), format!("unknown key `{name}`")).hint(hint));
+        }
+    }
+
+    /// Reads text with variables, reporting each unset one at its own place.
+    pub fn template(&mut self, text: &str, span: &Range<usize>) -> Option<Template> {
+        self.template_with(text, span, |value| value)
+    }
+
+    /// The same, with each declared value passed through `escape` first.
+    pub fn template_with(
+        &mut self,
+        text: &str,
+        span: &Range<usize>,
+        escape: impl Fn(String) -> String,
+    ) -> Option<Template> {
+        let (vars, runtime, used) = (&self.vars, &self.runtime, &mut self.used);
+        let (template, errors) = Template::parse(text, |name| {
+            if let Some(value) = vars.get(name) {
+                used.insert(name.to_owned());
+                Name::Static(escape(value.clone()))
+            } else if runtime.contains(name) {
+                Name::Runtime
+            } else {
+                Name::Unset
+            }
+        });
+        let fine = errors.is_empty();
+        for error in errors {
+            let problem = match error {
+                TemplateError::Unset(name) if self.valueless.contains(&name) => {
+                    Diagnostic::new(self.find(span, &format!("${{{name}}}")), format!("the variable `{name}` has no value")).hint(format!(
+                        "give it one with `--set {name}=VALUE`, in the environment as `XTASK_VAR_{name}`, or a default in [vars]"
+                    ))
+                }
+                TemplateError::Unset(name) => {
+                    let near = wording::nearest(&name, self.vars.keys().chain(&self.runtime).map(String::as_str));
+                    let hint = near.map_or_else(
+                        || format!("declare it in [vars], or write `$${{{name}}}` for the text itself"),
+                        |near| format!("did you mean `${{{near}}}`?"),
+                    );
+                    Diagnostic::new(self.find(span, &format!("${{{name}}}")), format!("unset variable `{name}`")).hint(hint)
+                }
+                TemplateError::Malformed(start) => Diagnostic::new(self.find(span, &start), "`${` does not start a variable")
+                    .hint("a variable is written `${name}`; write `$${` for the characters themselves"),
+            };
+            self.report(problem);
+        }
+        fine.then_some(template)
+    }
+
+    /// The place of `part` inside `span`, or the whole span where escapes hide it.
+    pub fn find(&self, span: &Range<usize>, part: &str) -> Range<usize> {
+        match self.source.get(span.clone()).and_then(|text| text.find(part)) {
+            Some(at) => span.start + at..span.start + at + part.len(),
+            None => span.clone(),
+        }
+    }
+
+    /// Reads text whose value must be known before anything runs (a path, a pattern).
+    pub fn fixed(&mut self, text: &str, span: &Range<usize>) -> Option<String> {
+        let template = self.template(text, span)?;
+        let Some(fixed) = template.as_static() else {
+            let name = template.runtime_names().next().unwrap_or_default().to_owned();
+            let at = self.find(span, &format!("${{{name}}}"));
+            self.report(Diagnostic::new(
+                at,
+                format!("`${{{name}}}` is known only while the task runs, so it can't stand here"),
+            ));
+            return None;
+        };
+        Some(fixed.to_owned())
+    }
+}
+
+/// Declares a table of the file: struct, reader and schema. A field's doc comment is its text in the schema;
+/// `Option`, `Vec`, `Map` and types with a default may be left out.
+macro_rules! record {
+    ($(#[doc = $doc:literal])* $vis:vis struct $Name:ident { $( $(#[doc = $fdoc:literal])* $field:ident : $ty:ty ),* $(,)? }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone)]
+        $vis struct $Name { $( $(#[doc = $fdoc])* pub $field: $ty ),* }
+
+        impl $crate::pipeline::read::Record for $Name {
+            const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            fn read_table(
+                table: &toml::de::DeTable<'_>,
+                span: std::ops::Range<usize>,
+                r: &mut $crate::pipeline::read::Reader<'_>,
+                more: &[&str],
+            ) -> Option<Self> {
+                $(
+                    let $field = r.key::<$ty>(table, stringify!($field), &span);
+                    let $field = $field.or_else(<$ty as $crate::pipeline::read::Read>::stand_in);
+                )*
+                r.unknown_keys(table, Self::KEYS, more);
+                Some(Self { $( $field: $field? ),* })
+            }
+
+            fn properties(defs: &mut $crate::pipeline::read::Defs) -> (serde_json::Map<String, serde_json::Value>, Vec<serde_json::Value>) {
+                let mut properties = serde_json::Map::new();
+                let mut required = Vec::new();
+                $(
+                    let schema = <$ty as $crate::pipeline::read::Read>::schema(defs);
+                    properties.insert(
+                        stringify!($field).to_owned(),
+                        $crate::pipeline::read::described(schema, &[$($fdoc),*]),
+                    );
+                    if <$ty as $crate::pipeline::read::Read>::absent().is_none() {
+                        required.push(serde_json::Value::from(stringify!($field)));
+                    }
+                )*
+                (properties, required)
+            }
+        }
+
+        impl $crate::pipeline::read::Read for $Name {
+            fn read(value: &$crate::pipeline::read::Value<'_>, r: &mut $crate::pipeline::read::Reader<'_>) -> Option<Self> {
+                $crate::pipeline::read::read_record(value, r)
+            }
+
+            fn schema(defs: &mut $crate::pipeline::read::Defs) -> serde_json::Value {
+                $crate::pipeline::read::record_schema::<Self>(defs, stringify!($Name), &[$($doc),*])
+            }
+        }
+    };
+}
+pub(crate) use record;
+
+/// Reads a table as a record.
+pub fn read_record<T: Record>(value: &Value<'_>, r: &mut Reader<'_>) -> Option<T> {
+    let Some(table) = value.get_ref().as_table() else {
+        r.wrong_type(value, "a table");
+        return None;
+    };
+    T::read_table(table, head(r.source, value.span()), r, &[])
+}
+
+/// The schema of a record, kept once under `$defs`.
+pub fn record_schema<T: Record>(defs: &mut Defs, name: &str, doc: &[&str]) -> Json {
+    if !defs.contains_key(name) {
+        defs.insert(name.to_owned(), Json::Null);
+        let (properties, required) = T::properties(defs);
+        let mut schema = json!({ "type": "object", "additionalProperties": false, "properties": properties });
+        if !required.is_empty() {
+            schema["required"] = Json::Array(required);
+        }
+        defs.insert(name.to_owned(), described(schema, doc));
+    }
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+/// Adds a description made of doc-comment lines.
+pub fn described(schema: Json, doc: &[&str]) -> Json {
+    let text = doc.iter().map(|l| l.trim()).collect::<Vec<_>>().join(" ");
+    let mut schema = schema;
+    if let (Json::Object(map), false) = (&mut schema, text.is_empty()) {
+        map.insert("description".to_owned(), Json::String(text));
+    }
+    schema
+}
+
+/// The first line of a span: a caret under a whole table helps nobody.
+pub fn head(source: &str, span: Range<usize>) -> Range<usize> {
+    let end = source.get(span.clone()).and_then(|t| t.find('\n')).map_or(span.end, |i| span.start + i);
+    span.start..end
+}
+
+impl<T: Read> Read for At<T> {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        Some(Self { value: T::read(value, r)?, span: value.span() })
+    }
+    fn schema(defs: &mut Defs) -> Json {
+        T::schema(defs)
+    }
+}
+
+impl<T: Read> Read for Option<T> {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        T::read(value, r).map(Some)
+    }
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+    fn schema(defs: &mut Defs) -> Json {
+        T::schema(defs)
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let Some(items) = value.get_ref().as_array() else {
+            r.wrong_type(value, "an array");
+            return None;
+        };
+        Some(items.iter().filter_map(|item| T::read(item, r)).collect())
+    }
+    fn absent() -> Option<Self> {
+        Some(Vec::new())
+    }
+    fn schema(defs: &mut Defs) -> Json {
+        json!({ "type": "array", "items": T::schema(defs) })
+    }
+}
+
+/// One value or an array of them.
+#[derive(Debug, Clone)]
+pub struct OneOrMany<T>(pub Vec<T>);
+
+impl<T: Read> Read for OneOrMany<T> {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        if value.get_ref().is_array() {
+            Vec::read(value, r).map(Self)
+        } else {
+            T::read(value, r).map(|one| Self(vec![one]))
+        }
+    }
+    fn absent() -> Option<Self> {
+        Some(Self(Vec::new()))
+    }
+    fn schema(defs: &mut Defs) -> Json {
+        let one = T::schema(defs);
+        json!({ "oneOf": [one, { "type": "array", "items": one }] })
+    }
+}
+
+/// A table whose keys are names that the author chooses, in the order of the file.
+#[derive(Debug, Clone)]
+pub struct Map<T>(pub Vec<(At<String>, T)>);
+
+impl<T> Map<T> {
+    /// The entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = &(At<String>, T)> {
+        self.0.iter()
+    }
+}
+
+impl<T: Read> Read for Map<T> {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let Some(table) = value.get_ref().as_table() else {
+            r.wrong_type(value, "a table");
+            return None;
+        };
+        let entry = |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &Value<'_>)| {
+            let name = At { value: key.get_ref().to_string(), span: key.span() };
+            Some((name, T::read(value, r)?))
+        };
+        Some(Self(table.iter().filter_map(entry).collect()))
+    }
+    fn absent() -> Option<Self> {
+        Some(Self(Vec::new()))
+    }
+    fn schema(defs: &mut Defs) -> Json {
+        json!({ "type": "object", "additionalProperties": T::schema(defs) })
+    }
+}
+
+impl Read for String {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let text = value.get_ref().as_str().map(str::to_owned);
+        if text.is_none() {
+            r.wrong_type(value, "a string");
+        }
+        text
+    }
+    fn stand_in() -> Option<Self> {
+        Some(String::new())
+    }
+    fn schema(_: &mut Defs) -> Json {
+        json!({ "type": "string" })
+    }
+}
+
+impl Read for bool {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let read = value.get_ref().as_bool();
+        if read.is_none() {
+            r.wrong_type(value, "`true` or `false`");
+        }
+        read
+    }
+    fn schema(_: &mut Defs) -> Json {
+        json!({ "type": "boolean" })
+    }
+}
+
+/// A switch that is off where it is left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Switch(pub bool);
+
+impl Read for Switch {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        bool::read(value, r).map(Self)
+    }
+    fn absent() -> Option<Self> {
+        Some(Self(false))
+    }
+    fn schema(defs: &mut Defs) -> Json {
+        bool::schema(defs)
+    }
+}
+
+/// A whole number that is not negative.
+impl Read for u64 {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let read = value.get_ref().as_integer().and_then(|i| u64::from_str_radix(i.as_str(), i.radix()).ok());
+        if read.is_none() {
+            r.wrong_type(value, "a whole number that is not negative");
+        }
+        read
+    }
+    fn schema(_: &mut Defs) -> Json {
+        json!({ "type": "integer", "minimum": 0 })
+    }
+}
+
+/// A number, whole or not.
+impl Read for f64 {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let read = number(value.get_ref());
+        if read.is_none() {
+            r.wrong_type(value, "a number");
+        }
+        read
+    }
+    fn schema(_: &mut Defs) -> Json {
+        json!({ "type": "number" })
+    }
+}
+
+/// The number that a TOML integer or float stands for.
+pub fn number(value: &DeValue<'_>) -> Option<f64> {
+    match value {
+        DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix()).ok().map(|n| n as f64),
+        DeValue::Float(f) => f.as_str().parse().ok(),
+        _ => None,
+    }
+}
+
+/// A duration such as `"90s"`, `"10m"` or `"1h 30m"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period(pub Duration);
+
+impl Period {
+    /// Reads the text form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let signed: jiff::SignedDuration = text.parse().ok()?;
+        Duration::try_from(signed).ok().map(Self)
+    }
+}
+
+impl Read for Period {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let Some(text) = value.get_ref().as_str() else {
+            r.wrong_type(value, "a duration such as \"90s\" or \"10m\"");
+            return None;
+        };
+        let read = Self::parse(text);
+        if read.is_none() {
+            r.report(
+                Diagnostic::new(value.span(), format!("`{text}` is not a duration"))
+                    .hint("write a number and a unit, such as \"500ms\", \"90s\", \"10m\" or \"1h 30m\""),
+            );
+        }
+        read
+    }
+    fn schema(_: &mut Defs) -> Json {
+        json!({ "type": "string", "examples": ["500ms", "90s", "10m", "1h 30m"] })
+    }
+}
+
+impl Read for Template {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let Some(text) = value.get_ref().as_str() else {
+            r.wrong_type(value, "a string");
+            return None;
+        };
+        r.template(text, &value.span())
+    }
+    fn schema(_: &mut Defs) -> Json {
+        json!({ "type": "string" })
+    }
+}
+
+/// A regular expression; declared variables are put in literally, as text to be matched.
+///
+/// It is checked when the file is read and compiled when it is first used: compiling takes most of the time that
+/// reading would, and a run in which nothing is left to do uses none.
+#[derive(Clone)]
+pub struct Pattern {
+    text: String,
+    compiled: std::sync::OnceLock<regex::Regex>,
+}
+
+impl Pattern {
+    /// Checks a pattern, reporting at `span` what is wrong with it; `shown` is how it stands in the file.
+    pub fn check(pattern: &str, shown: &str, span: &Range<usize>, r: &mut Reader<'_>) -> Option<Self> {
+        let compiled = std::sync::OnceLock::new();
+        // A short pattern without counted repetition can't grow beyond what the compiler takes, so its syntax is
+        // all that can be wrong with it.
+        let wrong = if pattern.len() <= 256 && !pattern.contains('{') {
+            regex_syntax::parse(pattern).err().map(|error| error.to_string())
+        } else {
+            match regex::RegexBuilder::new(pattern).size_limit(4 << 20).build() {
+                Ok(regex) => {
+                    let _ = compiled.set(regex);
+                    None
+                }
+                Err(error) => Some(error.to_string()),
+            }
+        };
+        let Some(wrong) = wrong else { return Some(Self { text: pattern.to_owned(), compiled }) };
+        let cause = wrong.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        r.report(
+            Diagnostic::new(span.clone(), format!("`{shown}` is not a regular expression: {cause}"))
+                .hint("put it in single quotes, so that TOML leaves backslashes alone"),
+        );
+        None
+    }
+
+    /// The compiled pattern.
+    pub fn regex(&self) -> &regex::Regex {
+        #[expect(
+            clippy::expect_used,
+            reason = "its syntax was checked, and its size is bounded by what was checked"
+        )]
+        self.compiled.get_or_init(|| regex::Regex::new(&self.text).expect("a checked pattern compiles"))
+    }
+
+    /// The pattern, variables filled in.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Whether it has been compiled is nobody's concern.
+impl std::fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pattern({:?})", self.text)
+    }
+}
+
+impl Read for Pattern {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let Some(text) = value.get_ref().as_str() else {
+            r.wrong_type(value, "a regular expression");
+            return None;
+        };
+        let span = value.span();
+        let template = r.template_with(text, &span, |value| regex::escape(&value))?;
+        let Some(pattern) = template.as_static() else {
+            let name = template.runtime_names().next().unwrap_or_default().to_owned();
+            let at = r.find(&span, &format!("${{{name}}}"));
+            r.report(Diagnostic::new(
+                at,
+                format!("`${{{name}}}` is known only while the task runs, so it can't stand in a pattern"),
+            ));
+            return None;
+        };
+        Self::check(pattern, text, &span, r)
+    }
+    fn schema(_: &mut Defs) -> Json {
+        json!({ "type": "string", "format": "regex" })
+    }
+}
+
+/// A path relative to the root of the pipeline that stays inside it, with `/` between names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InsidePath(pub camino::Utf8PathBuf);
+
+impl InsidePath {
+    /// Checks a path that was read, reporting at `span` what is wrong with it.
+    pub fn check(text: &str, span: &Range<usize>, r: &mut Reader<'_>) -> Option<Self> {
+        let path = camino::Utf8Path::new(text);
+        let mut clean = camino::Utf8PathBuf::new();
+        for part in path.components() {
+            match part {
+                camino::Utf8Component::CurDir => {}
+                camino::Utf8Component::Normal(name) => clean.push(name),
+                camino::Utf8Component::ParentDir if clean.pop() => {}
+                _ => {
+                    r.report(
+                        Diagnostic::new(
+                            span.clone(),
+                            format!("`{text}` leads out of the folder of pipeline.toml"),
+                        )
+                        .hint("paths are relative to that folder and stay inside it"),
+                    );
+                    return None;
+                }
+            }
+        }
+        if text.is_empty() || text.contains('\0') {
+            r.report(Diagnostic::new(span.clone(), format!("`{}` is not a path", text.escape_debug())));
+            return None;
+        }
+        if clean.as_str().is_empty() {
+            clean.push(".");
+        }
+        Some(Self(clean))
+    }
+}
+
+impl Read for InsidePath {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let Some(text) = value.get_ref().as_str() else {
+            r.wrong_type(value, "a path");
+            return None;
+        };
+        let span = value.span();
+        let text = r.fixed(text, &span)?;
+        Self::check(&text, &span, r)
+    }
+    fn schema(_: &mut Defs) -> Json {
+        json!({ "type": "string" })
+    }
+}
+
+/// A glob over the files of the repository, such as `docker/backend/**`; relative to the root.
+#[derive(Debug, Clone)]
+pub struct Glob {
+    /// As it is written, variables filled in.
+    pub pattern: String,
+    /// Compiled; `*` stops at `/`, `**` does not.
+    pub matcher: globset::GlobMatcher,
+}
+
+impl Glob {
+    /// Compiles a pattern.
+    pub fn new(pattern: &str) -> Result<Self, globset::Error> {
+        let matcher = globset::GlobBuilder::new(pattern).literal_separator(true).build()?.compile_matcher();
+        Ok(Self { pattern: pattern.to_owned(), matcher })
+    }
+
+    /// The path, if the pattern is just one: no walk is needed then.
+    pub fn as_path(&self) -> Option<&str> {
+        (!self.pattern.contains(['*', '?', '[', '{', '\\'])).then_some(self.pattern.as_str())
+    }
+
+    /// The folder that everything it matches lies in, as far as the pattern names it.
+    pub fn base(&self) -> &str {
+        let cut = self.pattern.find(['*', '?', '[', '{', '\\']).unwrap_or(self.pattern.len());
+        self.pattern[..cut].rfind('/').map_or("", |i| &self.pattern[..i])
+    }
+}
+
+impl Read for Glob {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let Some(text) = value.get_ref().as_str() else {
+            r.wrong_type(value, "a glob pattern");
+            return None;
+        };
+        let span = value.span();
+        let text = r.fixed(text, &span)?;
+        if text.starts_with('/') || text.split('/').any(|part| part == "..") {
+            r.report(
+                Diagnostic::new(span, format!("`{text}` leads out of the folder of pipeline.toml"))
+                    .hint("paths are relative to that folder and stay inside it"),
+            );
+            return None;
+        }
+        match Self::new(text.trim_start_matches("./")) {
+            Ok(glob) => Some(glob),
+            Err(error) => {
+                r.report(Diagnostic::new(span, format!("`{text}` is not a glob pattern: {}", error.kind())));
+                None
+            }
+        }
+    }
+    fn schema(_: &mut Defs) -> Json {
+        json!({ "type": "string", "examples": ["docker/backend/**"] })
+    }
+}
+
+/// Any TOML value, with variables filled into its strings; compared as JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Any(pub Json);
+
+impl Read for Any {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let span = value.span();
+        let mut fine = true;
+        let json = to_json(value.get_ref(), &mut |text| match r.fixed(text, &span) {
+            Some(text) => text,
+            None => {
+                fine = false;
+                String::new()
+            }
+        });
+        fine.then_some(Self(json))
+    }
+    fn schema(_: &mut Defs) -> Json {
+        json!({})
+    }
+}
+
+/// A TOML value as JSON, each string passed through `text`.
+pub fn to_json(value: &DeValue<'_>, text: &mut dyn FnMut(&str) -> String) -> Json {
+    match value {
+        DeValue::String(s) => Json::String(text(s)),
+        DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix()).map_or(Json::Null, Json::from),
+        DeValue::Float(f) => f.as_str().parse::<f64>().map_or(Json::Null, Json::from),
+        DeValue::Boolean(b) => Json::Bool(*b),
+        DeValue::Datetime(d) => Json::String(d.to_string()),
+        DeValue::Array(items) => items.iter().map(|v| to_json(v.get_ref(), text)).collect(),
+        DeValue::Table(table) => Json::Object(
+            table.iter().map(|(k, v)| (k.get_ref().to_string(), to_json(v.get_ref(), text))).collect(),
+        ),
+    }
+}
+
+/// A digest of a value that does not change with the order of keys, comments or the way that it is written.
+pub fn digest(value: &DeValue<'_>) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    feed(value, &mut hasher);
+    Digest::from_hasher(&hasher)
+}
+
+fn feed(value: &DeValue<'_>, hasher: &mut blake3::Hasher) {
+    let mut part = |tag: u8, text: &str| {
+        hasher.update(&[tag]);
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    match value {
+        DeValue::String(s) => part(b's', s),
+        DeValue::Integer(i) => {
+            part(b'i', &i64::from_str_radix(i.as_str(), i.radix()).unwrap_or_default().to_string());
+        }
+        DeValue::Float(f) => part(b'f', f.as_str()),
+        DeValue::Boolean(b) => part(b'b', if *b { "1" } else { "0" }),
+        DeValue::Datetime(d) => part(b'd', &d.to_string()),
+        DeValue::Array(items) => {
+            part(b'[', &items.len().to_string());
+            items.iter().for_each(|v| feed(v.get_ref(), hasher));
+        }
+        DeValue::Table(table) => {
+            part(b'{', &table.len().to_string());
+            let mut entries: Vec<_> = table.iter().collect();
+            entries.sort_by(|a, b| a.0.get_ref().cmp(b.0.get_ref()));
+            for (key, v) in entries {
+                hasher.update(b"k");
+                hasher.update(&(key.get_ref().len() as u64).to_le_bytes());
+                hasher.update(key.get_ref().as_bytes());
+                feed(v.get_ref(), hasher);
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What a person sees while a run goes on: data on stdout, talk on stderr, animation only on a terminal.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use camino::Utf8Path;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::ledger::event::Failure;
+use crate::wording;
+
+/// When colour is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
+    #[default]
+    Auto,
+    /// Also into a pipe.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Colour {
+    /// True if a stream gets colour.
+    pub fn on(self, terminal: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                let unwanted = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+                terminal && !unwanted && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+            }
+        }
+    }
+}
+
+/// Both streams.
+pub struct Ui {
+    colour: bool,
+    stdout_colour: bool,
+    live: Option<Live>,
+}
+
+struct Live {
+    multi: MultiProgress,
+    bar: ProgressBar,
+    running: Mutex<HashMap<String, ProgressBar>>,
+}
+
+const GREEN: Style = AnsiColor::Green.on_default();
+const RED: Style = AnsiColor::Red.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const DIM: Style = Style::new().dimmed();
+
+impl Ui {
+    /// Looks at the streams and decides.
+    pub fn new(colour: Colour) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let animated = terminal
+            && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+            && std::env::var_os("CI").is_none();
+        Self {
+            colour: colour.on(terminal),
+            stdout_colour: colour.on(std::io::stdout().is_terminal()),
+            live: animated.then(Live::new),
+        }
+    }
+
+    /// True if what goes to stdout gets colour.
+    pub fn stdout_colour(&self) -> bool {
+        self.stdout_colour
+    }
+
+    /// True if what goes to stderr gets colour.
+    pub fn stderr_colour(&self) -> bool {
+        self.colour
+    }
+
+    /// Data, for people or programs. A reader that went away (`| head`) is no error.
+    pub fn data(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// A line of talk.
+    pub fn say(&self, line: &str) {
+        match &self.live {
+            Some(live) => {
+                let _ = live.multi.println(line);
+            }
+            None => {
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
+        }
+    }
+
+    /// Something odd that is no failure.
+    pub fn warn(&self, line: &str) {
+        self.say(&format!("{} {line}", self.paint(YELLOW, "warning:")));
+    }
+
+    fn paint(&self, style: Style, text: &str) -> String {
+        if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    /// Prerequisites are being asked for.
+    pub fn probing(&self, n: usize) {
+        if let Some(live) = &self.live {
+            live.bar.set_message(format!("asking for {}", wording::plural(n, "prerequisite")));
+        }
+    }
+
+    /// Tasks are about to run; so many of them are settled already.
+    pub fn begin(&self, total: usize, settled: usize) {
+        if let Some(live) = &self.live {
+            live.bar.set_length(total as u64);
+            live.bar.set_position(settled as u64);
+            live.bar.set_message("");
+            live.bar.enable_steady_tick(Duration::from_millis(200));
+        }
+    }
+
+    /// Nothing runs any more.
+    pub fn end(&self) {
+        if let Some(live) = &self.live {
+            live.bar.finish_and_clear();
+        }
+    }
+
+    /// A task starts.
+    pub fn started(&self, id: &str, title: &str) {
+        let Some(live) = &self.live else { return };
+        let bar = live.multi.insert_before(&live.bar, ProgressBar::new_spinner());
+        bar.set_style(Live::style("{spinner} {msg} {elapsed}"));
+        bar.set_message(format!("{id} {}", wording::first_line(title, 60)));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        live.running().insert(id.to_owned(), bar);
+    }
+
+    fn over(&self, id: &str) {
+        if let Some(live) = &self.live {
+            if let Some(bar) = live.running().remove(id) {
+                bar.finish_and_clear();
+                live.multi.remove(&bar);
+            }
+            live.bar.inc(1);
+        }
+    }
+
+    fn line(&self, mark: &str, style: Style, id: &str, title: &str, took: Duration) {
+        self.over(id);
+        let took = self.paint(DIM, &wording::duration(took));
+        self.say(&format!("{} {id} {title} {took}", self.paint(style, mark)));
+    }
+
+    /// A task passed.
+    pub fn passed(&self, id: &str, title: &str, took: Duration) {
+        self.line("✓", GREEN, id, title, took);
+    }
+
+    /// A task was interrupted.
+    pub fn interrupted(&self, id: &str, title: &str, took: Duration) {
+        self.line("⚠", YELLOW, id, title, took);
+    }
+
+    /// A task failed: what, how, the last lines of its log, and where the whole log is.
+    pub fn failed(
+        &self,
+        id: &str,
+        title: &str,
+        took: Duration,
+        failure: Option<&Failure>,
+        tail: &[String],
+        log: &Utf8Path,
+    ) {
+        self.line("✗", RED, id, title, took);
+        if let Some(failure) = failure {
+            self.say(&format!("  {}: {}", failure.what, failure.how));
+            if let Some(hint) = &failure.hint {
+                self.say(&format!("  hint: {hint}"));
+            }
+        }
+        for line in tail {
+            self.say(&format!("  {} {line}", self.paint(DIM, "│")));
+        }
+        self.say(&format!("  {} {log}", self.paint(DIM, "log:")));
+    }
+}
+
+impl Live {
+    fn new() -> Self {
+        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        let bar = multi.add(ProgressBar::new(0));
+        bar.set_style(Self::style("[{bar:30}] {pos}/{len} {elapsed} {msg}"));
+        Self { multi, bar, running: Mutex::default() }
+    }
+
+    fn style(template: &str) -> ProgressStyle {
+        ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("█▒ ")
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<String, ProgressBar>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,129 @@
+//! What is missing, the most releasing first.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::{Look, command, fill, unquoted, width, wrap};
+use crate::observed::Verdict;
+use crate::plain;
+use crate::report::outline;
+use crate::status::{PrerequisiteRow, Status};
+use crate::wording::{list, plural};
+
+/// Every verdict, in the order in which they are counted.
+const VERDICTS: &[Verdict] = &[
+    Verdict::Met,
+    Verdict::Absent,
+    Verdict::WrongVersion,
+    Verdict::NotRunning,
+    Verdict::NoPermission,
+    Verdict::CouldNotTell,
+];
+
+/// A row for each prerequisite, with what to do about it below; then the counts and the command that helps most.
+pub fn doctor(status: &Status, look: impl Into<Look>) -> String {
+    let look = look.into();
+    let rows = &status.prerequisites;
+    if rows.is_empty() {
+        return "No prerequisites are declared.\n".to_owned();
+    }
+    let names = rows.iter().map(|r| width(&r.name)).max().unwrap_or_default();
+    let mut out: String = rows.iter().map(|row| entry(row, names, look)).collect();
+    let _ = write!(out, "\n{}\n", look.bold(&counts(rows)));
+    match outline::next_remedy(status).or_else(|| outline::next_command(status)) {
+        Some((next, why)) => out.push_str(&command(&format!("Next ({})", unquoted(&why)), &next, 0, look)),
+        None => out.push_str("Nothing is left to do.\n"),
+    }
+    out
+}
+
+fn entry(row: &PrerequisiteRow, names: usize, look: Look) -> String {
+    let (mark, colour) = match row.verdict {
+        Some(Verdict::Met) => ("✓", AnsiColor::Green),
+        Some(Verdict::CouldNotTell) => ("?", AnsiColor::Yellow),
+        Some(_) => ("✗", AnsiColor::Red),
+        None => ("-", AnsiColor::BrightBlack),
+    };
+    let verdict = row.verdict.map_or("not asked", Verdict::name);
+    let head = format!(
+        "{} {}  {}  {}",
+        look.paint(Style::new().fg_color(Some(colour.into())), mark),
+        fill(&row.name, names),
+        fill(verdict, "could not tell".len()),
+        found(row)
+    );
+    let mut out = format!("{}\n", head.trim_end());
+    let about: Vec<&str> = [&row.title, &row.why].into_iter().filter_map(Option::as_deref).collect();
+    if row.verdict.is_none() {
+        out.push_str(&wrap("no unfinished task needs it", 4, look.width));
+    } else if row.verdict != Some(Verdict::Met) {
+        if !about.is_empty() {
+            out.push_str(&wrap(&about.join(": "), 4, look.width));
+        }
+        if let Some(remedy) = &row.remedy {
+            out.push_str(&command("remedy", remedy, 4, look));
+        }
+        out.push_str(&wrap(&gain(row), 4, look.width));
+    }
+    out
+}
+
+/// `28.2.2 (wanted >=20.10)  /usr/bin/docker`.
+fn found(row: &PrerequisiteRow) -> String {
+    let version = match (&row.version, &row.wanted) {
+        (Some(found), Some(wanted)) => format!("{found} (wanted {wanted})"),
+        (Some(found), None) => found.clone(),
+        (None, Some(wanted)) => format!("wanted {wanted}"),
+        (None, None) => String::new(),
+    };
+    let parts = [version, row.path.as_ref().map(ToString::to_string).unwrap_or_default()];
+    let parts: Vec<String> = parts.iter().map(|p| plain::line(p)).filter(|p| !p.is_empty()).collect();
+    parts.join("  ")
+}
+
+fn gain(row: &PrerequisiteRow) -> String {
+    let needed =
+        format!("{} {} it", plural(row.needed_by, "task"), if row.needed_by == 1 { "needs" } else { "need" });
+    match (row.releases, row.needed_by) {
+        (0, 0) => "no task is held up by it".to_owned(),
+        (0, _) => format!("releases nothing by itself; {needed}"),
+        (n, by) if n == by => format!("releases {} ({} directly)", plural(n, "task"), row.releases_directly),
+        (n, _) => format!("releases {} ({} directly); {needed}", plural(n, "task"), row.releases_directly),
+    }
+}
+
+/// `1 met, 2 absent and 1 not asked`.
+fn counts(rows: &[PrerequisiteRow]) -> String {
+    let all = VERDICTS.iter().map(|v| (Some(*v), v.name())).chain([(None, "not asked")]);
+    let parts: Vec<String> = all
+        .map(|(verdict, name)| (rows.iter().filter(|r| r.verdict == verdict).count(), name))
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, name)| format!("{n} {name}"))
+        .collect();
+    list(&parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn rich() {
+        insta::assert_snapshot!(doctor(&sample::rich(), Look::default()));
+    }
+
+    #[test]
+    fn nothing_declared() {
+        assert_eq!(doctor(&sample::empty(), Look::default()), "No prerequisites are declared.\n");
+    }
+
+    #[test]
+    fn nothing_missing() {
+        let mut status = sample::complete();
+        status.prerequisites = sample::rich().prerequisites;
+        status.prerequisites.retain(|p| p.verdict == Some(Verdict::Met));
+        insta::assert_snapshot!(doctor(&status, Look::default()));
+    }
+}

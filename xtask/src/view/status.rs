@@ -1,0 +1,127 @@
+//! The table of states.
+
+use std::fmt::Write as _;
+
+use super::{Look, command, fill, fit, mark, style, unquoted, width, wrap};
+use crate::measure::Measurement;
+use crate::plain;
+use crate::report::outline;
+use crate::status::{PhaseRow, Reason, Row, State, Status};
+
+/// Columns before the id: the indentation, the mark and a space.
+const BEFORE_ID: usize = 4;
+/// Columns between the id, the title and the reason.
+const GAP: usize = 2;
+/// The widest that the column of ids may become.
+const WIDEST_ID: usize = 24;
+
+/// Every task by phase, then the counts, then the command that helps most.
+pub fn status(status: &Status, look: impl Into<Look>) -> String {
+    let look = look.into();
+    let mut out = format!("{}\n", look.bold(&fit(&status.pipeline.title, look.width)));
+    out.push_str(&evidence(status, look));
+    let columns = Columns::of(status, look);
+    for (i, phase) in status.phases.iter().enumerate() {
+        out.push('\n');
+        out.push_str(&heading(i + 1, phase, look));
+        for row in status.tasks.iter().filter(|row| row.phase == phase.id) {
+            out.push_str(&line(row, columns, look));
+        }
+    }
+    out.push('\n');
+    for line in wrap(&status.summary.to_string(), 0, look.width).lines() {
+        let _ = writeln!(out, "{}", look.bold(line));
+    }
+    if let Some((next, why)) = outline::next_command(status) {
+        out.push_str(&command(&format!("Next ({})", unquoted(&why)), &next, 0, look));
+    }
+    out
+}
+
+fn evidence(status: &Status, look: Look) -> String {
+    let text = match (&status.as_of, &status.branch) {
+        (None, _) => "no evidence yet".to_owned(),
+        (Some(at), None) => format!("evidence of {}", at.strftime("%F %R UTC")),
+        (Some(at), Some(branch)) => format!("evidence of {}, {branch}", at.strftime("%F %R UTC")),
+    };
+    format!("{}\n", look.dim(&fit(&text, look.width)))
+}
+
+fn heading(number: usize, phase: &PhaseRow, look: Look) -> String {
+    let count = format!("{}/{}", phase.summary.settled(), phase.summary.total);
+    let title = fill(&format!("Phase {number}: {}", phase.title), look.width.saturating_sub(count.len() + 1));
+    format!("{} {count}\n", look.bold(&title))
+}
+
+/// Where the columns stand.
+#[derive(Clone, Copy)]
+struct Columns {
+    id: usize,
+    /// Of titles that a reason follows; others may take the whole line.
+    title: usize,
+    /// From the title to the end of the line.
+    rest: usize,
+}
+
+impl Columns {
+    fn of(status: &Status, look: Look) -> Self {
+        let widest = |widths: &mut dyn Iterator<Item = usize>| widths.max().unwrap_or_default();
+        let id = widest(&mut status.tasks.iter().map(|r| width(&r.id))).min(WIDEST_ID);
+        let rest = look.width.saturating_sub(BEFORE_ID + id + GAP);
+        let noted = || status.tasks.iter().map(|r| (r, note(r))).filter(|(_, note)| !note.is_empty());
+        let title = widest(&mut noted().map(|(r, _)| width(&plain::line(&r.title))));
+        let reason = widest(&mut noted().map(|(_, note)| width(&note)));
+        // The reason gets what the titles leave, and two fifths if it needs them.
+        let title = title.min(rest.saturating_sub(GAP + reason.min(rest * 2 / 5)));
+        Self { id, title, rest }
+    }
+}
+
+fn line(row: &Row, columns: Columns, look: Look) -> String {
+    let mark = look.paint(style(row.state), mark(row.state));
+    let head = format!("  {mark} {}{}", fill(&row.id, columns.id), " ".repeat(GAP));
+    let reason = fit(&note(row), columns.rest.saturating_sub(columns.title + GAP));
+    match reason.is_empty() {
+        true => format!("{head}{}\n", fit(&row.title, columns.rest)),
+        false => {
+            format!("{head}{}{}{}\n", fill(&row.title, columns.title), " ".repeat(GAP), look.dim(&reason))
+        }
+    }
+}
+
+/// Why it is in its state, in a few words.
+fn note(row: &Row) -> String {
+    let text = match (row.state, row.because.first()) {
+        (State::Done, _) => row.measurements.iter().map(Measurement::show).collect::<Vec<_>>().join(", "),
+        (State::Blocked, _) => outline::own_causes(row).join(", "),
+        (State::Waiting, _) => format!("needs {}", outline::needed(row)),
+        (_, Some(Reason::Running { since })) => format!("running since {}", since.strftime("%R UTC")),
+        (State::Interrupted, Some(Reason::Interrupted { died: true, .. })) => "the run died".to_owned(),
+        (State::Interrupted, Some(_)) => "the run was stopped".to_owned(),
+        (State::Failed, Some(Reason::Failure(failure))) => failure.how.clone(),
+        (_, Some(reason)) => reason.to_string(),
+        (state, None) => state.name().to_owned(),
+    };
+    plain::line(&unquoted(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn rich() {
+        insta::assert_snapshot!(status(&sample::rich(), Look::default()));
+    }
+
+    #[test]
+    fn fresh() {
+        insta::assert_snapshot!(status(&sample::fresh(), Look::default()));
+    }
+
+    #[test]
+    fn complete() {
+        insta::assert_snapshot!(status(&sample::complete(), Look::default()));
+    }
+}

@@ -1,0 +1,321 @@
+//! The outside as it is.
+#![expect(clippy::disallowed_methods, reason = "this is the world that everything else asks")]
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use super::{ANSWER_LIMIT, Answer, Ask, Kind, Request, Response, World, http};
+use crate::exec::{Output, Room, Spawn};
+use crate::ids::Digest;
+use crate::pipeline::read::Glob;
+
+/// The machine that this runs on, seen from the root of a pipeline.
+#[derive(Clone)]
+pub struct Real {
+    root: Utf8PathBuf,
+    room: Arc<Room>,
+    remembered: Arc<Mutex<Remembered>>,
+    /// Marks the commands that are asked, and all that they start.
+    mark: String,
+}
+
+/// Digests of files that were read before, each with the size and times that the file had then.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    entries: HashMap<Utf8PathBuf, (Stamp, Digest)>,
+    /// Versions that programs gave, by the program's path.
+    versions: HashMap<Utf8PathBuf, (Stamp, String)>,
+    changed: bool,
+}
+
+/// What tells an untouched file: size, times and place on disk. The change time can't be set by a program, so a
+/// file whose modification time was put back is read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    size: u64,
+    modified: i128,
+    changed: i128,
+    place: u64,
+}
+
+/// A file that changed this recently may change again without its times showing it: file systems keep time in
+/// steps of up to 2 s (FAT). Its digest is not remembered.
+const TOO_FRESH: i128 = 2_000_000_000;
+
+impl Remembered {
+    /// Reads what [`Remembered::save`] wrote. A file that can't be read only costs time.
+    pub fn load(path: &Utf8Path) -> Self {
+        let mut out = Self::default();
+        for line in fs::read_to_string(path).unwrap_or_default().lines() {
+            let Some((what, path, stamp)) = Self::parse(line) else { continue };
+            match (what.strip_prefix("version:"), Digest::parse(what)) {
+                (Some(version), _) => {
+                    out.versions.insert(path, (stamp, version.to_owned()));
+                }
+                (None, Some(digest)) => {
+                    out.entries.insert(path, (stamp, digest));
+                }
+                (None, None) => {}
+            }
+        }
+        out
+    }
+
+    fn parse(line: &str) -> Option<(&str, Utf8PathBuf, Stamp)> {
+        let mut parts = line.splitn(6, ' ');
+        let what = parts.next()?;
+        let stamp = Stamp {
+            size: parts.next()?.parse().ok()?,
+            modified: parts.next()?.parse().ok()?,
+            changed: parts.next()?.parse().ok()?,
+            place: parts.next()?.parse().ok()?,
+        };
+        Some((what, parts.next()?.into(), stamp))
+    }
+
+    fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let mut out = String::with_capacity(self.entries.len() * 120);
+        let mut line = |what: &str, path: &Utf8Path, s: &Stamp| {
+            if !path.as_str().contains('\n') && !what.contains(char::is_whitespace) {
+                let _ = writeln!(out, "{what} {} {} {} {} {path}", s.size, s.modified, s.changed, s.place);
+            }
+        };
+        for (path, (stamp, digest)) in &self.entries {
+            line(&digest.to_string(), path, stamp);
+        }
+        for (path, (stamp, version)) in &self.versions {
+            line(&format!("version:{version}"), path, stamp);
+        }
+        out
+    }
+}
+
+impl Real {
+    /// The outside, seen from `root`; commands are run in `room`.
+    pub fn new(root: Utf8PathBuf, room: Arc<Room>, remembered: Remembered) -> Self {
+        Self { root, room, remembered: Arc::new(Mutex::new(remembered)), mark: "probe".to_owned() }
+    }
+
+    /// The same outside; commands that are asked belong to the attempt with this id.
+    #[must_use]
+    pub fn marked(&self, attempt: &str) -> Self {
+        Self { mark: attempt.to_owned(), ..self.clone() }
+    }
+
+    /// Keeps the digests for the next run. They only save time, so a failure is not one of the run.
+    pub fn remember(&self, path: &Utf8Path) {
+        let mut remembered = self.remembered();
+        if !std::mem::take(&mut remembered.changed) {
+            return;
+        }
+        let side = path.with_extension("new");
+        if fs::write(&side, remembered.text()).is_ok() && fs::rename(&side, path).is_err() {
+            let _ = fs::remove_file(&side);
+        }
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at(&self, path: &Utf8Path) -> Utf8PathBuf {
+        self.root.join(path)
+    }
+}
+
+fn stamp(meta: &fs::Metadata) -> Stamp {
+    let nanos = |t: io::Result<std::time::SystemTime>| {
+        t.ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos() as i128)
+    };
+    #[cfg(unix)]
+    let (changed, place) = {
+        use std::os::unix::fs::MetadataExt as _;
+        (i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec()), meta.ino())
+    };
+    #[cfg(not(unix))]
+    let (changed, place) = (nanos(meta.created()), 0);
+    Stamp { size: meta.len(), modified: nanos(meta.modified()), changed, place }
+}
+
+impl World for Real {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn root(&self) -> &Utf8Path {
+        &self.root
+    }
+
+    fn read(&self, path: &Utf8Path) -> io::Result<Vec<u8>> {
+        fs::read(self.at(path))
+    }
+
+    fn open(&self, path: &Utf8Path) -> io::Result<Box<dyn io::Read>> {
+        Ok(Box::new(fs::File::open(self.at(path))?))
+    }
+
+    fn kind(&self, path: &Utf8Path) -> io::Result<Kind> {
+        let meta = fs::metadata(self.at(path))?;
+        Ok(if meta.is_file() {
+            Kind::File(meta.len())
+        } else if meta.is_dir() {
+            Kind::Folder
+        } else {
+            Kind::Other
+        })
+    }
+
+    fn digest(&self, path: &Utf8Path) -> io::Result<Digest> {
+        let full = self.at(path);
+        let meta = match fs::metadata(&full) {
+            // A link that leads nowhere or in a circle is known by where it points to.
+            Err(error) if full.is_symlink() => {
+                return fs::read_link(&full)
+                    .map(|to| Digest::of(to.as_os_str().as_encoded_bytes()))
+                    .map_err(|_| error);
+            }
+            other => other?,
+        };
+        if meta.is_dir() {
+            return Ok(Digest::of(b"folder"));
+        }
+        if !meta.is_file() {
+            return Err(io::Error::other("neither a file nor a folder"));
+        }
+        let before = stamp(&meta);
+        if let Some((old, digest)) = self.remembered().entries.get(path)
+            && *old == before
+        {
+            return Ok(*digest);
+        }
+        let digest = read_steadily(&full)?;
+        let now = Timestamp::now().as_nanosecond();
+        if before.modified.max(before.changed) + TOO_FRESH < now {
+            let mut remembered = self.remembered();
+            remembered.entries.insert(path.to_owned(), (before, digest));
+            remembered.changed = true;
+        }
+        Ok(digest)
+    }
+
+    fn files(&self, glob: &Glob) -> io::Result<Vec<Utf8PathBuf>> {
+        let mut base = glob.base().to_owned();
+        let mut everything = false;
+        if let Some(path) = glob.as_path() {
+            match fs::symlink_metadata(self.at(Utf8Path::new(path))) {
+                // A folder stands for everything in it.
+                Ok(meta) if meta.is_dir() => (base, everything) = (path.to_owned(), true),
+                Ok(_) => return Ok(vec![path.into()]),
+                Err(_) => return Ok(Vec::new()),
+            }
+        }
+        let start = self.at(Utf8Path::new(&base));
+        if !start.is_dir() {
+            return Ok(Vec::new());
+        }
+        let mut out = Vec::new();
+        // Rules of the repository only: what this user ignores everywhere must not change a digest.
+        let walk = ignore::WalkBuilder::new(&start)
+            .hidden(false)
+            .git_global(false)
+            .git_exclude(false)
+            .ignore(false)
+            .require_git(false)
+            .filter_entry(|e| !matches!(e.file_name().to_str(), Some(".git" | ".xtask")))
+            .build();
+        for entry in walk {
+            let entry = entry.map_err(io::Error::other)?;
+            if entry.file_type().is_none_or(|t| t.is_dir()) {
+                continue;
+            }
+            let Ok(path) = Utf8PathBuf::try_from(entry.into_path()) else { continue };
+            let Ok(relative) = path.strip_prefix(&self.root) else { continue };
+            let relative =
+                if cfg!(windows) { relative.as_str().replace('\\', "/").into() } else { relative.to_owned() };
+            if everything || glob.matcher.is_match(relative.as_std_path()) {
+                out.push(relative);
+            }
+        }
+        out.sort();
+        Ok(out)
+    }
+
+    fn which(&self, program: &str) -> Option<Utf8PathBuf> {
+        let found = which::which_in(program, std::env::var_os("PATH"), &self.root).ok()?;
+        Utf8PathBuf::try_from(found).ok()
+    }
+
+    fn known_version(&self, program: &Utf8Path) -> Option<String> {
+        let now = stamp(&fs::metadata(program).ok()?);
+        let remembered = self.remembered();
+        remembered.versions.get(program).filter(|(then, _)| *then == now).map(|(_, version)| version.clone())
+    }
+
+    fn note_version(&self, program: &Utf8Path, version: &str) {
+        let Ok(meta) = fs::metadata(program) else { return };
+        let mut remembered = self.remembered();
+        let noted = (stamp(&meta), version.to_owned());
+        if remembered.versions.get(program) != Some(&noted) {
+            remembered.versions.insert(program.to_owned(), noted);
+            remembered.changed = true;
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn ask(&self, ask: &Ask) -> Answer {
+        let cwd = self.at(&ask.cwd);
+        let ended = self.room.run(&Spawn {
+            argv: &ask.argv,
+            cwd: &cwd,
+            env: &ask.env,
+            output: Output::Keep { limit: ANSWER_LIMIT },
+            timeout: Some(ask.limit),
+            grace: Duration::from_millis(500),
+            attempt: &self.mark,
+            shielded: false,
+        });
+        Answer {
+            how: ended.how,
+            stdout: String::from_utf8_lossy(&ended.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&ended.stderr).into_owned(),
+        }
+    }
+
+    fn http(&self, request: &Request) -> Result<Response, String> {
+        http::request(request)
+    }
+
+    fn connect(&self, address: &str, limit: Duration) -> Result<(), String> {
+        http::connect(address, limit)
+    }
+
+    fn pause(&self, duration: Duration) -> bool {
+        self.room.sleep(duration)
+    }
+}
+
+/// Reads a file for its digest. One that changes while it is read is read again, so that the digest is of a
+/// content that was there at one time.
+fn read_steadily(path: &Utf8Path) -> io::Result<Digest> {
+    const TRIES: usize = 5;
+    for _ in 0..TRIES {
+        let mut file = fs::File::open(path)?;
+        let before = stamp(&file.metadata()?);
+        let mut hasher = blake3::Hasher::new();
+        io::copy(&mut file, &mut hasher)?;
+        if stamp(&file.metadata()?) == before {
+            return Ok(Digest::from_hasher(&hasher));
+        }
+    }
+    Err(io::Error::other("it kept changing while it was read"))
+}
