@@ -16,7 +16,7 @@ use crate::pipeline::line::Line;
 use crate::pipeline::plan::Fact;
 use crate::pipeline::read::Pattern;
 use crate::pipeline::template::NoScope;
-use crate::pipeline::{Plan, Prerequisite, Task};
+use crate::pipeline::{Plan, Prerequisite, Task, condition};
 use crate::wording;
 use crate::world::{Answer, Ask, Kind, World};
 
@@ -67,11 +67,12 @@ pub fn prerequisites(plan: &Plan, wanted: &[NeedIx], world: &dyn World) -> Vec<O
                             phrase(probe.verdict)
                         ))
                     });
-                    scope.spawn(move || {
-                        hindered.map_or_else(
-                            || ask(prerequisite, world),
-                            |why| Probe::unmet(Verdict::CouldNotTell, why),
-                        )
+                    scope.spawn(move || match (unneeded(prerequisite, plan, world), hindered) {
+                        (Some(why), _) => {
+                            Probe { verdict: Verdict::Met, version: None, path: None, why: Some(why) }
+                        }
+                        (None, Some(why)) => Probe::unmet(Verdict::CouldNotTell, why),
+                        (None, None) => ask(prerequisite, world),
                     })
                 })
                 .collect();
@@ -95,6 +96,22 @@ fn phrase(verdict: Verdict) -> &'static str {
         Verdict::NoPermission => "not permitted",
         Verdict::CouldNotTell => "not known to be there",
         other => other.name(),
+    }
+}
+
+/// Why nobody here needs a prerequisite, if that is so. Where a fact can't be told, whatever tells it is missing
+/// too, and is a prerequisite of its own.
+fn unneeded(p: &Prerequisite, plan: &Plan, world: &dyn World) -> Option<String> {
+    let when = p.when.as_ref()?;
+    let told = |name: &str| {
+        let found = plan.facts.iter().find(|f| f.name == name);
+        found.map_or_else(|| Err("nobody declares it".to_owned()), |f| fact(f, world))
+    };
+    match when.evaluate(&told) {
+        condition::Outcome::Holds => None,
+        condition::Outcome::Fails(why) | condition::Outcome::Unknown(why) => {
+            Some(format!("not needed: {why}"))
+        }
     }
 }
 

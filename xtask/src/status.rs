@@ -1167,7 +1167,8 @@ fn gate(g: &Gate, history: &History, observed: &Observed, plan: &Plan, rows: &[R
 
 fn criterion(c: &crate::pipeline::plan::Criterion, history: &History, rows: &[Row]) -> CriterionRow {
     let (verdict, mut because, _) = conclude("criterion", &c.title, c.checks.len(), history);
-    let tasks: Vec<TaskIx> = c.tasks.iter().copied().chain(c.measures.iter().map(|(t, _)| *t)).collect();
+    let tasks: Vec<TaskIx> =
+        c.tasks.iter().copied().chain(c.measures.iter().chain(&c.findings).map(|(t, _)| *t)).collect();
     let mut values = Vec::new();
     let mut exceeded = false;
     for (ix, name) in &c.measures {
@@ -1177,6 +1178,14 @@ fn criterion(c: &crate::pipeline::plan::Criterion, history: &History, rows: &[Ro
                 exceeded = true;
                 because.push(format!("{} is {}", m.name, m.show()));
             }
+        }
+    }
+    for (ix, title) in &c.findings {
+        let checks = rows[ix.0].attempt.as_ref().map_or(&[][..], |a| &a.checks);
+        if let Some(Finding::Met { found: Some(found) }) =
+            checks.iter().find(|k| k.says == *title).map(|k| &k.finding)
+        {
+            values.push(found.clone());
         }
     }
     let mut open: Vec<String> = Vec::new();

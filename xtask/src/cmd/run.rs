@@ -76,6 +76,10 @@ pub fn run(global: &Global, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, F
     }
     world.remember(&project.home.digests());
     let closed = ledger.close();
+    if ran.recorded {
+        // Read back: a report is made of what is on disk, and of nothing that only this run remembers.
+        ran.history = store::read(&project.home).map_err(Failure::ledger)?;
+    }
     let reported = write_report(&project, &ran.history, &world);
     tell(&project, &ran, &asked, args, ui);
     if let Some(error) = ran.ledger_failure.or(closed.err()) {
@@ -208,8 +212,7 @@ fn full(
 fn dry_run(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, Failure> {
     let history = super::history(project, ui)?;
     let asked = choose(&project.plan, &history, args, mode)?;
-    let world =
-        Real::new(project.root.clone(), Arc::new(Room::new()), Remembered::load(&project.home.digests()));
+    let world = looking(project);
     let observed = drive::look(&project.plan, &history, &world, &asked.selected, &project.home);
     let status = status::status(&project.plan, &history, &observed);
     let runs = would_run(&project.plan, &status, &asked);
@@ -276,9 +279,21 @@ fn dry_run_text(plan: &Plan, status: &Status, asked: &Asked, runs: &[TaskIx]) ->
     out
 }
 
-/// A world for commands that only look.
+/// A world for commands that only look. There is nothing to clean up or to record, so a signal ends the questions
+/// that are being asked, and then the process.
 pub(super) fn looking(project: &Project) -> Real {
-    Real::new(project.root.clone(), Arc::new(Room::new()), Remembered::load(&project.home.digests()))
+    let room = Arc::new(Room::new());
+    let listener = room.listen(|signal| {
+        let (Signalled::First(cause) | Signalled::Second(cause)) = signal;
+        #[expect(
+            clippy::exit,
+            reason = "whoever waits for an answer would only find out later that it is of no use"
+        )]
+        std::process::exit(i32::from(cause.exit_code().unwrap_or(exit::FAILED)));
+    });
+    // It listens for as long as the process lives.
+    std::mem::forget(listener);
+    Real::new(project.root.clone(), room, Remembered::load(&project.home.digests()))
 }
 
 /// Opens the ledger for a record made by hand.

@@ -120,6 +120,8 @@ record! {
         variable: Option<String>,
         /// An address `host:port` that must take connections.
         tcp: Option<Template>,
+        /// Only where this is so; elsewhere nobody needs it, so it is met without being asked.
+        when: Option<Condition>,
         /// Prerequisites that must be met before this one is asked.
         requires: Vec<At<String>>,
         /// Time limit of each question. Default: 5s.
@@ -355,6 +357,8 @@ record! {
         target: String,
         /// Measurements that show it, as "T006: backend image size"; each must be within its limits.
         measure: OneOrMany<At<String>>,
+        /// Checks of tasks whose findings are shown as measured, as "T047: title of the check".
+        finding: OneOrMany<At<String>>,
         /// Tasks that must be done for it.
         tasks: Vec<At<String>>,
         /// Checks that prove it.

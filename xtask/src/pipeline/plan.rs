@@ -81,6 +81,8 @@ pub struct Prerequisite {
     pub variable: Option<String>,
     /// An address.
     pub tcp: Option<String>,
+    /// Needed only where this is so.
+    pub when: Option<Condition>,
     /// Asked only when these are met.
     pub requires: Vec<NeedIx>,
     /// Time limit of each question.
@@ -235,6 +237,8 @@ pub struct Criterion {
     pub target: String,
     /// Task and name of each measurement.
     pub measures: Vec<(TaskIx, String)>,
+    /// Task and title of each check whose finding is shown.
+    pub findings: Vec<(TaskIx, String)>,
     /// Tasks that must be done.
     pub tasks: Vec<TaskIx>,
     /// Proofs.

@@ -16,6 +16,7 @@ use super::plan::{
 };
 use super::read::{At, Map, Reader, Record};
 use super::template::Template;
+use crate::check::CheckSpec;
 use crate::ids::{NeedIx, PhaseIx, TaskIx};
 use crate::wording;
 
@@ -366,6 +367,7 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
                     denied: p.denied.clone(),
                     variable: p.variable.clone(),
                     tcp: text(&p.tcp),
+                    when: p.when.clone(),
                     requires: self.needs(&p.requires),
                     timeout: p.timeout.map_or(DEFAULT_PROBE_TIMEOUT, |t| t.0),
                     remedy: p.remedy.clone(),
@@ -500,14 +502,20 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
         file.criterion
             .iter()
             .map(|c| {
-                if c.measure.0.is_empty() && c.tasks.is_empty() && c.check.0.is_empty() {
-                    self.nothing_proves(&c.title, "criterion", "`measure`, `tasks` or `check`");
+                if c.measure.0.is_empty()
+                    && c.finding.0.is_empty()
+                    && c.tasks.is_empty()
+                    && c.check.0.is_empty()
+                {
+                    self.nothing_proves(&c.title, "criterion", "`measure`, `finding`, `tasks` or `check`");
                 }
                 let measures = c.measure.0.iter().filter_map(|m| self.measurement(m, tasks)).collect();
+                let findings = c.finding.0.iter().filter_map(|f| self.finding(f, tasks)).collect();
                 Criterion {
                     title: c.title.value.clone(),
                     target: c.target.clone(),
                     measures,
+                    findings,
                     tasks: self.tasks(&c.tasks),
                     checks: c.check.0.clone(),
                 }
@@ -517,27 +525,43 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
 
     /// Looks up "T006: backend image size".
     fn measurement(&mut self, reference: &At<String>, tasks: &[Task]) -> Option<(TaskIx, String)> {
+        self.part(reference, "measurement", tasks, |task| {
+            task.measures.iter().map(|m| m.name.clone()).collect()
+        })
+    }
+
+    /// Looks up "T047: no container restarted".
+    fn finding(&mut self, reference: &At<String>, tasks: &[Task]) -> Option<(TaskIx, String)> {
+        self.part(reference, "check", tasks, |task| task.checks.iter().map(CheckSpec::says).collect())
+    }
+
+    /// Looks up a part of a task by its name.
+    fn part(
+        &mut self,
+        reference: &At<String>,
+        what: &str,
+        tasks: &[Task],
+        names: impl Fn(&Task) -> Vec<String>,
+    ) -> Option<(TaskIx, String)> {
         let Some((task, name)) = reference.value.split_once(':') else {
             self.r.report(
                 Diagnostic::new(
                     reference.span.clone(),
-                    format!("`{}` does not name a measurement", reference.value),
+                    format!("`{}` does not name a {what}", reference.value),
                 )
-                .hint("write the task and the name: \"T006: backend image size\""),
+                .hint(format!("write the task and the {what}: \"T006: name\"")),
             );
             return None;
         };
         let id = At { value: task.trim().to_owned(), span: self.r.find(&reference.span, task.trim()) };
         let ix = self.tasks.find(&id, self.r)?;
-        let name = name.trim();
-        if !tasks[ix].measures.iter().any(|m| m.name == name) {
-            let near = wording::nearest(name, tasks[ix].measures.iter().map(|m| m.name.as_str()));
+        let (name, known) = (name.trim(), names(&tasks[ix]));
+        if !known.iter().any(|k| k == name) {
+            let near = wording::nearest(name, known.iter().map(String::as_str));
             let hint = near.map(|near| format!("did you mean `{near}`?"));
             let span = self.r.find(&reference.span, name);
-            self.lacks(
-                Diagnostic::new(span, format!("the task `{}` measures no `{name}`", id.value))
-                    .maybe_hint(hint),
-            );
+            let problem = format!("the task `{}` has no {what} `{name}`", id.value);
+            self.r.report(Diagnostic::new(span, problem).maybe_hint(hint));
             return None;
         }
         Some((TaskIx(ix), name.to_owned()))
