@@ -89,8 +89,8 @@ pub fn attempt(job: &Job<'_>, room: &Room, world: &Real) -> Finished {
     let begun = Instant::now();
     let world = world.marked(job.attempt);
     let prepared = Prepared::new(job, &world);
-    let (redactor, env) = match prepared {
-        Ok(p) => (p.redactor, p.env),
+    let Prepared { env, redactor, declared } = match prepared {
+        Ok(prepared) => prepared,
         Err(failure) => {
             // A log all the same: that is where people are sent to.
             if let Ok(log) = open_log(job.log, None) {
@@ -100,7 +100,7 @@ pub fn attempt(job: &Job<'_>, room: &Room, world: &Real) -> Finished {
             return Finished { log, ..Finished::unstarted(failure, begun.elapsed()) };
         }
     };
-    let log = match open_log(job.log, redactor.clone()) {
+    let log = match open_log(job.log, declared.then(|| Arc::clone(&redactor))) {
         Ok(log) => log,
         Err(error) => {
             let failure = Failure {
@@ -117,7 +117,7 @@ pub fn attempt(job: &Job<'_>, room: &Room, world: &Real) -> Finished {
     let mut notes = Vec::new();
     let (result, last) = loop {
         tries += 1;
-        let one = Try::new(job, room, &world, &log, redactor.as_deref(), &env);
+        let one = Try::new(job, room, &world, &log, &redactor, &env);
         let result = one.run();
         let again = matches!(&result, Err(Stop::Failed(_))) && u64::from(tries) <= job.task.retry.0;
         one.clean_up(&mut notes);
@@ -145,7 +145,7 @@ pub fn attempt(job: &Job<'_>, room: &Room, world: &Real) -> Finished {
         Err(Stop::Failed(failure)) => (Outcome::Failed, Some(failure)),
         Err(Stop::Cancelled) => (Outcome::Interrupted, None),
     };
-    let view = probe::files(job.task, &world);
+    let view = probe::files(job.plan, job.task, &world);
     if outcome == Outcome::Passed
         && let Some(missing) = view.missing.first()
     {
@@ -159,8 +159,11 @@ pub fn attempt(job: &Job<'_>, room: &Room, world: &Real) -> Finished {
     }
     if let Some(failure) = failure.as_mut().filter(|f| f.hint.is_none()) {
         let text = format!("{}\n{}", exec::tail(job.log, 200, 64 << 10).join("\n"), failure.how);
-        failure.hint =
-            job.task.hints.iter().find(|h| h.matches.regex().is_match(&text)).map(|h| h.say.clone());
+        failure.hint = job.task.hints.iter().find_map(|hint| {
+            let mut said = String::new();
+            hint.matches.regex().captures(&text)?.expand(&hint.say, &mut said);
+            Some(said)
+        });
     }
     if let Some(failure) = &failure {
         let _ = log.note(&format!("# failed: {}: {}", failure.what, failure.how));
@@ -194,9 +197,9 @@ pub fn clean_up(
         Ok(p) => p,
         Err(failure) => return (Vec::new(), vec![format!("{}: {}", failure.what, failure.how)]),
     };
-    match open_log(job.log, prepared.redactor.clone()) {
+    match open_log(job.log, prepared.declared.then(|| Arc::clone(&prepared.redactor))) {
         Ok(log) => {
-            let one = Try::new(job, room, &world, &log, prepared.redactor.as_deref(), &prepared.env);
+            let one = Try::new(job, room, &world, &log, &prepared.redactor, &prepared.env);
             one.clean(steps, "teardown", &mut notes);
             (one.finish().commands, notes)
         }
@@ -231,7 +234,10 @@ impl Finished {
 /// The environment of a task's commands, and what masks its secrets.
 struct Prepared {
     env: Vec<(String, String)>,
-    redactor: Option<Arc<Redactor>>,
+    /// Masks what is recorded: declared values, and credentials that are known by their form.
+    redactor: Arc<Redactor>,
+    /// True if there are declared values, so that the log has to be masked too.
+    declared: bool,
 }
 
 impl Prepared {
@@ -270,8 +276,8 @@ impl Prepared {
             let own = env.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.clone());
             secrets.extend(own.or_else(|| world.variable(name)));
         }
-        let redactor = (!secrets.is_empty()).then(|| Arc::new(Redactor::new(secrets)));
-        Ok(Self { env, redactor })
+        let declared = !secrets.is_empty();
+        Ok(Self { env, redactor: Arc::new(Redactor::new(secrets)), declared })
     }
 }
 
@@ -317,7 +323,7 @@ struct Try<'a> {
     world: &'a Real,
     witness: Witness<'a>,
     log: &'a Log,
-    mask: Option<&'a Redactor>,
+    mask: &'a Redactor,
     env: &'a [(String, String)],
     cwd: Utf8PathBuf,
     begun: Instant,
@@ -346,7 +352,7 @@ impl<'a> Try<'a> {
         room: &'a Room,
         world: &'a Real,
         log: &'a Log,
-        mask: Option<&'a Redactor>,
+        mask: &'a Redactor,
         env: &'a [(String, String)],
     ) -> Self {
         let begun = Instant::now();
@@ -441,7 +447,7 @@ impl<'a> Try<'a> {
     }
 
     fn masked(&self, text: &str) -> String {
-        self.mask.map_or_else(|| text.to_owned(), |m| m.mask(text).into_owned())
+        self.mask.mask(text).into_owned()
     }
 
     fn holds(&self, when: &condition::Condition) -> Result<bool, Stop> {
@@ -627,13 +633,17 @@ impl<'a> Try<'a> {
         match first {
             None => Ok(()),
             Some(_) if self.room.cancelled().is_some() => Err(Stop::Cancelled),
+            Some(failure) if Instant::now() >= self.deadline => {
+                let limit = wording::duration(self.job.task.timeout);
+                let how = format!("not true within the time limit of {limit}: {}", failure.how);
+                Err(Stop::Failed(Failure { kind: FailureKind::Timeout, how, ..failure }))
+            }
             Some(failure) => Err(Stop::Failed(failure)),
         }
     }
 
     fn masked_finding(&self, finding: Finding) -> Finding {
-        let Some(mask) = self.mask else { return finding };
-        let m = |s: String| mask.mask(&s).into_owned();
+        let m = |s: String| self.mask.mask(&s).into_owned();
         match finding {
             Finding::Met { found } => Finding::Met { found: found.map(m) },
             Finding::Unmet { expected, found, at, hint } => {

@@ -171,7 +171,7 @@ pub fn look(plan: &Plan, history: &History, world: &dyn World, selected: &[bool]
         holder: home.running(),
         ..Observed::default()
     };
-    observed.versions = versions(plan, history, world, selected);
+    observed.versions = versions(plan, history, world, selected, true);
     let rows = status::rows(plan, history, &observed);
     let wanted = wanted(plan, &rows, selected, |_| false);
     observed.prerequisites = probe::prerequisites(plan, &wanted, world);
@@ -193,7 +193,7 @@ pub fn recall(plan: &Plan, history: &History, world: &dyn World) -> Observed {
         facts: history.facts.clone(),
         files: views(plan, history, world, &all),
         deliverables: deliverables(plan, world),
-        versions: versions(plan, history, world, &all),
+        versions: versions(plan, history, world, &all, false),
         holder: None,
     }
 }
@@ -205,7 +205,7 @@ fn views(plan: &Plan, history: &History, world: &dyn World, selected: &[bool]) -
             let task = plan.task(ix);
             let passed =
                 history.task(&task.id).last.as_ref().is_some_and(|a| a.outcome() == Some(Outcome::Passed));
-            (passed && selected[ix.0]).then(|| probe::files(task, world))
+            (passed && selected[ix.0]).then(|| probe::files(plan, task, world))
         })
         .collect()
 }
@@ -225,12 +225,13 @@ pub fn deliverables(plan: &Plan, world: &dyn World) -> Vec<Vec<Utf8PathBuf>> {
 }
 
 /// Versions of the tools that finished tasks used: what the program on disk said when it was last asked, a fresh
-/// answer if it is another file. A tool that is gone has none, which changes nothing.
+/// answer if it is another file and `ask` allows it. A tool that is gone has none, which changes nothing.
 fn versions(
     plan: &Plan,
     history: &History,
     world: &dyn World,
     selected: &[bool],
+    ask: bool,
 ) -> BTreeMap<String, String> {
     let mut used = vec![false; plan.prerequisites.len()];
     for ix in plan.all().filter(|ix| selected[ix.0]) {
@@ -242,7 +243,7 @@ fn versions(
     for (p, _) in plan.prerequisites.iter().zip(used).filter(|(_, used)| *used) {
         let Some(path) = p.program.as_ref().and_then(|program| world.which(program)) else { continue };
         let version = world.known_version(&path).or_else(|| {
-            let asked = probe::version(p, world).ok()?;
+            let asked = ask.then(|| probe::version(p, world).ok())??;
             world.note_version(&path, &asked);
             Some(asked)
         });
@@ -439,7 +440,7 @@ impl Loop<'_, '_> {
         let (plan, world, selected) = (self.run.plan, self.run.world, &self.asked.selected);
         self.observed.at = Some(world.now());
         self.observed.files = views(plan, &self.run.history, world, selected);
-        self.observed.versions = versions(plan, &self.run.history, world, selected);
+        self.observed.versions = versions(plan, &self.run.history, world, selected, true);
         let rows = status::rows(plan, &self.run.history, &self.observed);
         let forced = |ix: TaskIx| self.must_run(ix, &rows[ix.0]);
         let needs = wanted(plan, &rows, selected, forced);
@@ -613,7 +614,7 @@ impl Loop<'_, '_> {
         let task = plan.task(ix);
         if !self.ran[ix.0] && task.needs.iter().any(|n| self.ran[n.0]) && self.observed.files[ix.0].is_some()
         {
-            self.observed.files[ix.0] = Some(probe::files(task, self.run.world));
+            self.observed.files[ix.0] = Some(probe::files(plan, task, self.run.world));
         }
         let mut row = status::row(plan, ix, &self.run.history, &self.observed, &self.rows);
         if self.ran[ix.0] {
@@ -688,7 +689,7 @@ impl Loop<'_, '_> {
         let number = self.run.history.task(&task.id).attempts + 1;
         let attempt = new_id(&self.run.instance, at, ix.0 as u64);
         let log = Home::log(&task.id, number, &attempt);
-        let view = probe::files(task, self.run.world);
+        let view = probe::files(plan, task, self.run.world);
         let needs = task
             .needs
             .iter()

@@ -10,6 +10,7 @@ use camino::Utf8Path;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ledger::event::Failure;
+use crate::plain;
 use crate::wording;
 
 /// When colour is used.
@@ -179,9 +180,10 @@ impl Ui {
     ) {
         self.line("✗", RED, id, title, took);
         if let Some(failure) = failure {
-            self.say(&format!("  {}: {}", failure.what, failure.how));
+            // Both quote what commands printed.
+            self.say(&format!("  {}: {}", plain::line(&failure.what), plain::line(&failure.how)));
             if let Some(hint) = &failure.hint {
-                self.say(&format!("  hint: {hint}"));
+                self.say(&format!("  hint: {}", plain::line(hint)));
             }
         }
         for line in tail {

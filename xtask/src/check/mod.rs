@@ -250,7 +250,7 @@ impl CheckSpec {
         let started = std::time::Instant::now();
         loop {
             let finding = self.check.observe(cx);
-            let Some(within) = self.within else { return finding };
+            let Some(within) = self.within.map(|w| w.min(cx.limit)) else { return finding };
             if finding.is_met() {
                 return finding;
             }

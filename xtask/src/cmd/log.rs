@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{find_task, history, log_path, open};
+use super::{find_task, history, open};
 use crate::cli::{Global, LogArgs};
 use crate::failure::{Failure, exit};
 use crate::ui::Ui;
@@ -18,7 +18,12 @@ pub fn log(global: &Global, args: &LogArgs, ui: &Ui) -> Result<u8, Failure> {
         return Err(Failure::usage(format!("the task `{}` has not been tried yet", task.id))
             .hint(format!("`cargo xtask explain {}` says why", task.id)));
     };
-    let path = log_path(&project.root, attempt);
+    let recorded = &attempt.started.log;
+    let Some(path) = project.home.recorded_log(recorded) else {
+        let problem =
+            anyhow::anyhow!("the ledger names `{recorded}` as the log, which is no log of this pipeline");
+        return Err(Failure::ledger(problem));
+    };
     let bytes = fs::read(&path)
         .map_err(|e| Failure::ledger(anyhow::anyhow!("failed to read the log `{path}`: {e}")))?;
     let text = String::from_utf8_lossy(&bytes);

@@ -8,13 +8,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::cli::{Cli, Command, Global, PipelineCall};
 use crate::failure::{Failure, exit};
 use crate::ids::TaskIx;
+use crate::ledger::History;
 use crate::ledger::event::Git;
 use crate::ledger::store::{self, Home};
-use crate::ledger::{Attempt, History};
 use crate::pipeline::diagnostic::{Source, render};
-use crate::pipeline::resolve::{SIZE_LIMIT, TAKEN};
-use crate::pipeline::{Plan, resolve};
-use crate::ui::Ui;
+use crate::pipeline::resolve::SIZE_LIMIT;
+use crate::pipeline::{Plan, resolve_here};
+use crate::ui::{Colour, Ui};
 use crate::wording;
 
 mod graph;
@@ -73,6 +73,9 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         merged.file = call.global.file.clone().or(merged.file);
         merged.set.extend(call.global.set.iter().cloned());
     }
+    let recoloured =
+        call.as_ref().ok().filter(|c| c.global.color != Colour::Auto).map(|c| Ui::new(c.global.color));
+    let ui = recoloured.as_ref().unwrap_or(ui);
     let project = match open(&merged, ui) {
         Ok(project) => project,
         Err(failure) => {
@@ -97,7 +100,9 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
 
 fn unknown_command(name: &str, id: Option<&str>) -> Failure {
     let failure = Failure::usage(format!("there is no command `{name}`"));
-    match wording::nearest(name, TAKEN.iter().copied().chain(id)) {
+    let cli = <Cli as clap::CommandFactory>::command();
+    let commands = cli.get_subcommands().map(clap::Command::get_name);
+    match wording::nearest(name, commands.chain(id)) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure.hint("`cargo xtask --help` lists the commands"),
     }
@@ -132,6 +137,7 @@ pub fn here() -> Result<Utf8PathBuf, Failure> {
 pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
     let path = locate(global)?;
     let overrides = overrides(global)?;
+    let environment = environment();
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read `{path}`: {error}"));
     let size = fs::metadata(&path).map_err(|e| failed(&e))?.len();
     if size > SIZE_LIMIT as u64 {
@@ -143,7 +149,7 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
         .map_err(|e| failed(&format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;
     let full = path.canonicalize_utf8().map_err(|e| failed(&e))?;
     let root = full.parent().map(Utf8Path::to_owned).unwrap_or_default();
-    match resolve(&text, &overrides) {
+    match resolve_here(&text, &overrides, &environment) {
         Ok(plan) => Ok(Project { plan, home: Home::new(&root), root }),
         Err(problems) => {
             let shown = here()
@@ -161,18 +167,19 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
     }
 }
 
-/// Values of variables from the environment and, stronger, from the command line.
-fn overrides(global: &Global) -> Result<BTreeMap<String, String>, Failure> {
-    let path = locate(global)?;
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let mut out: BTreeMap<String, String> = std::env::vars_os()
+/// Values of variables from the environment, perhaps for other pipelines.
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
         .filter_map(|(name, value)| {
             let name = name.into_string().ok()?.strip_prefix("XTASK_VAR_")?.to_owned();
             Some((name, value.into_string().ok()?))
         })
-        // The environment may hold values for other pipelines; only a `--set` must name one of this.
-        .filter(|(name, _)| text.contains(name.as_str()))
-        .collect();
+        .collect()
+}
+
+/// Values of variables from the command line.
+fn overrides(global: &Global) -> Result<BTreeMap<String, String>, Failure> {
+    let mut out = BTreeMap::new();
     for setting in &global.set {
         let Some((name, value)) = setting.split_once('=') else {
             return Err(
@@ -214,9 +221,4 @@ pub fn git(root: &Utf8Path) -> Option<Git> {
     let revision = ask(&["rev-parse", "HEAD"]).filter(|r| r.len() >= 40);
     let dirty = ask(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|s| !s.is_empty());
     Some(Git { branch, revision, dirty })
-}
-
-/// The log of an attempt, absolute.
-pub fn log_path(root: &Utf8Path, attempt: &Attempt) -> Utf8PathBuf {
-    root.join(&attempt.started.log)
 }

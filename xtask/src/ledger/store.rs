@@ -55,15 +55,27 @@ impl Home {
         self.dir().join("digests")
     }
 
-    /// The folder of an attempt's own, while it lasts.
+    /// The folder of an attempt's own, while it lasts. An id that is none of ours (a ledger may come from anywhere)
+    /// names no path: its digest does.
     pub fn scratch(&self, attempt: &str) -> Utf8PathBuf {
-        self.dir().join("tmp").join(attempt)
+        let own = Digest::parse(attempt).unwrap_or_else(|| Digest::of(attempt.as_bytes()));
+        self.dir().join("tmp").join(own.to_string())
+    }
+
+    /// The folder of logs, relative to the root.
+    const LOGS: &str = ".xtask/logs";
+
+    /// A log that is on record, absolute; nothing if the record names a file that is none of ours.
+    pub fn recorded_log(&self, path: &Utf8Path) -> Option<Utf8PathBuf> {
+        let name = path.strip_prefix(Self::LOGS).ok()?;
+        let plain = name.components().count() == 1 && name.file_name() == Some(name.as_str());
+        plain.then(|| self.root.join(path))
     }
 
     /// An attempt's log, relative to the root.
     pub fn log(task: &str, number: u32, attempt: &str) -> Utf8PathBuf {
-        let short = &attempt[..attempt.len().min(8)];
-        Utf8Path::new(".xtask/logs").join(format!("{task}-{number}-{short}.log"))
+        let short: String = attempt.chars().take(8).collect();
+        Utf8Path::new(Self::LOGS).join(format!("{task}-{number}-{short}.log"))
     }
 
     /// Who is running the pipeline just now, as far as can be told without touching the lock.

@@ -271,7 +271,7 @@ record! {
     pub struct HintTable {
         /// Found in the last lines of the log or in the failure itself.
         matches: Pattern,
-        /// The next step.
+        /// The next step; `$1` stands for the first group of `matches`, `$$` for a dollar sign.
         say: String,
     }
 }

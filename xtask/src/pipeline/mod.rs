@@ -10,4 +10,4 @@ pub mod resolve;
 pub mod template;
 
 pub use plan::{Definition, Gate, Plan, Prerequisite, Task};
-pub use resolve::resolve;
+pub use resolve::{resolve, resolve_here};

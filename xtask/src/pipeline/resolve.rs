@@ -26,8 +26,18 @@ pub const SIZE_LIMIT: usize = 64 << 20;
 /// How many mistakes are reported at most; a file with more is not a file with that many mistakes.
 const PROBLEM_LIMIT: usize = 100;
 
-/// Reads and resolves the text of a pipeline.toml. `overrides` are the values of variables set from outside.
+/// Reads and resolves the text of a pipeline.toml. `overrides` are the values of variables set from outside; each must
+/// be declared.
 pub fn resolve(text: &str, overrides: &BTreeMap<String, String>) -> Result<Plan, Vec<Diagnostic>> {
+    resolve_here(text, overrides, &BTreeMap::new())
+}
+
+/// The same in an environment that may hold values for other pipelines as well. `overrides` are stronger.
+pub fn resolve_here(
+    text: &str,
+    overrides: &BTreeMap<String, String>,
+    environment: &BTreeMap<String, String>,
+) -> Result<Plan, Vec<Diagnostic>> {
     if text.len() > SIZE_LIMIT {
         let problem = format!(
             "the file has {}, more than the {} that are read",
@@ -45,7 +55,7 @@ pub fn resolve(text: &str, overrides: &BTreeMap<String, String>) -> Result<Plan,
             format!("not TOML: {}", error.message().lines().next().unwrap_or_default()),
         ));
     }
-    let plan = read(document.get_ref(), overrides, &mut r);
+    let plan = read(document.get_ref(), overrides, environment, &mut r);
     match plan {
         Some(plan) if r.problems.is_empty() => Ok(plan),
         _ => {
@@ -69,12 +79,19 @@ fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes()[..offset.min(text.len())].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1)
 }
 
-fn read(document: &DeTable<'_>, overrides: &BTreeMap<String, String>, r: &mut Reader<'_>) -> Option<Plan> {
+fn read(
+    document: &DeTable<'_>,
+    overrides: &BTreeMap<String, String>,
+    environment: &BTreeMap<String, String>,
+    r: &mut Reader<'_>,
+) -> Option<Plan> {
     if let Some(facts) = document.get("fact").and_then(|f| f.get_ref().as_table()) {
         r.facts = facts.keys().map(|k| k.get_ref().to_string()).collect();
     }
     if let Some(vars) = r.key::<Map<file::Variable>>(document, "vars", &(0..0)) {
-        file::read_vars(&vars, overrides, r);
+        let mut values = environment.clone();
+        values.extend(overrides.clone());
+        file::read_vars(&vars, &values, r);
         // A variable with a mistake is a declared one.
         if let Some(declared) = document.get("vars").and_then(|v| v.get_ref().as_table()) {
             let unread = declared

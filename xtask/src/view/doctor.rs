@@ -39,13 +39,16 @@ pub fn doctor(status: &Status, look: impl Into<Look>) -> String {
 }
 
 fn entry(row: &PrerequisiteRow, names: usize, look: Look) -> String {
+    // Met without being asked: nobody needs it here, and why says so.
+    let unneeded = row.verdict == Some(Verdict::Met) && row.why.is_some();
     let (mark, colour) = match row.verdict {
+        _ if unneeded => ("-", AnsiColor::BrightBlack),
         Some(Verdict::Met) => ("✓", AnsiColor::Green),
         Some(Verdict::CouldNotTell) => ("?", AnsiColor::Yellow),
         Some(_) => ("✗", AnsiColor::Red),
         None => ("-", AnsiColor::BrightBlack),
     };
-    let verdict = row.verdict.map_or("not asked", Verdict::name);
+    let verdict = if unneeded { "not needed" } else { row.verdict.map_or("not asked", Verdict::name) };
     let head = format!(
         "{} {}  {}  {}",
         look.paint(Style::new().fg_color(Some(colour.into())), mark),
@@ -55,7 +58,9 @@ fn entry(row: &PrerequisiteRow, names: usize, look: Look) -> String {
     );
     let mut out = format!("{}\n", head.trim_end());
     let about: Vec<&str> = [&row.title, &row.why].into_iter().filter_map(Option::as_deref).collect();
-    if row.verdict.is_none() {
+    if unneeded {
+        out.push_str(&wrap(about.last().unwrap_or(&""), 4, look.width));
+    } else if row.verdict.is_none() {
         out.push_str(&wrap("no unfinished task needs it", 4, look.width));
     } else if row.verdict != Some(Verdict::Met) {
         if !about.is_empty() {
