@@ -897,7 +897,10 @@ fn changes(
             (State::Done, Some(_)) => "was done again, with another result".to_owned(),
             (State::Done, None) => "was not needed then".to_owned(),
             (state, _) => match need.because.first() {
-                Some(reason) => format!("is {}: {reason}", state.name()),
+                // The whole of it stands with the task that it is about.
+                Some(reason) => {
+                    format!("is {}: {}", state.name(), wording::first_line(&reason.to_string(), 160))
+                }
                 None => format!("is {}", state.name()),
             },
         };

@@ -3,7 +3,6 @@
 //! No test waits by sleeping. Children say through a fifo that they have come so far; an end is seen
 //! by the fifo's other end or by the process being gone when [`Room::run`] has returned.
 #![allow(clippy::disallowed_methods, reason = "tests look at the outside themselves")]
-
 #![cfg(all(unix, feature = "test-tools"))]
 
 use std::collections::BTreeSet;

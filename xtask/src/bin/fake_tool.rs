@@ -61,7 +61,10 @@
 //! `record` names.
 //!
 //! Mistakes in the instructions are told on standard error and end it with 96.
-#![expect(clippy::disallowed_methods, reason = "a stand-in for somebody else's program, not a part of this one")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a stand-in for somebody else's program, not a part of this one"
+)]
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};

@@ -6,7 +6,6 @@
 mod closing;
 mod doctor;
 mod explain;
-mod list;
 mod status;
 
 use anstyle::{AnsiColor, Style};
@@ -15,7 +14,6 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 pub use self::closing::closing;
 pub use self::doctor::doctor;
 pub use self::explain::{Evidence, Explanation, Step, explain, explain_json, explanation};
-pub use self::list::list;
 pub use self::status::status;
 use crate::plain;
 use crate::status::State;
@@ -177,12 +175,8 @@ mod tests {
 
     fn every_view(status: &Status, look: Look) -> String {
         let explained = status.tasks.iter().map(|row| explain(status, row, look));
-        let others = [
-            super::status(status, look),
-            doctor(status, look),
-            list(status, look),
-            closing(status, &status.summary, 1, look),
-        ];
+        let others =
+            [super::status(status, look), doctor(status, look), closing(status, &status.summary, 1, look)];
         others.into_iter().chain(explained).collect()
     }
 

@@ -1,0 +1,21 @@
+//! The program from outside: the real binary in a folder of its own, with stand-ins for every other program.
+//!
+//! No test waits for a fixed time. Whoever has to be somewhere says so through a fifo or a file; two that have to be
+//! somewhere together wait for each other.
+
+#![cfg(all(unix, feature = "test-tools"))]
+#![expect(clippy::disallowed_methods, reason = "tests stand outside of the program and start it")]
+
+mod crash;
+mod doctor;
+mod json;
+mod ledger;
+mod lint;
+mod phase4;
+mod report;
+mod resume;
+mod run;
+mod sandbox;
+mod signals;
+mod state;
+mod words;
