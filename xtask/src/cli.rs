@@ -166,6 +166,10 @@ pub struct ReportArgs {
     /// Where to write it, in place of stdout
     #[arg(long, value_name = "FILE")]
     pub out: Option<Utf8PathBuf>,
+    /// Write nothing; exit with 1 and show the difference if the file (`--out`, or the pipeline's `report`) says
+    /// something else than the evidence
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// Options of `skip`.

@@ -6,22 +6,71 @@ use super::{Project, history, open};
 use crate::cli::{Global, ReportArgs};
 use crate::drive;
 use crate::failure::{Failure, exit};
+use crate::plain;
 use crate::report::{Format, Options, Template};
 use crate::status::{self, Status};
 use crate::ui::Ui;
 
-/// Renders and writes, or prints.
+/// Renders and writes, prints, or compares.
 pub fn report(global: &Global, args: &ReportArgs, ui: &Ui) -> Result<u8, Failure> {
     let project = open(global, ui)?;
     let history = history(&project, ui)?;
     let world = super::run::looking(&project);
     let status = status::status(&project.plan, &history, &drive::recall(&project.plan, &history, &world));
     let text = render(&project, &status, &args.format)?;
+    if args.check {
+        return check(&project, args, &text, ui);
+    }
     match &args.out {
         Some(path) => write(path, &text)?,
         None => ui.data(&text),
     }
     Ok(exit::DONE)
+}
+
+/// Compares a report on disk with what follows from the evidence.
+fn check(project: &Project, args: &ReportArgs, text: &str, ui: &Ui) -> Result<u8, Failure> {
+    let Some(path) = args.out.clone().or_else(|| project.plan.report.as_ref().map(|p| project.root.join(p)))
+    else {
+        return Err(Failure::usage("no report is declared, so there is none to check")
+            .hint("name one with `--out FILE`, or set `report` in [pipeline]"));
+    };
+    let found = match std::fs::read_to_string(&path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            return Err(Failure::ledger(anyhow::anyhow!("failed to read the report `{path}`: {error}")));
+        }
+    };
+    if found == text {
+        return Ok(exit::DONE);
+    }
+    ui.data(&difference(&found, text));
+    ui.say(&format!(
+        "`{path}` does not say what the evidence says: `-` is in the file, `+` follows from the evidence"
+    ));
+    Ok(exit::FAILED)
+}
+
+/// How many lines of each side of a difference are shown.
+const SHOWN: usize = 40;
+
+/// The lines in which two texts differ, without those that they begin and end with alike.
+fn difference(old: &str, new: &str) -> String {
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    let same = |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| pairs.take_while(|(a, b)| a == b).count();
+    let head = same(&mut old.iter().zip(&new));
+    let tail = same(&mut old[head..].iter().rev().zip(new[head..].iter().rev()));
+    let mut out = format!("@@ line {} @@\n", head + 1);
+    for (mark, lines) in [('-', &old[head..old.len() - tail]), ('+', &new[head..new.len() - tail])] {
+        for line in lines.iter().take(SHOWN) {
+            out.push_str(&format!("{mark}{}\n", plain::line(line)));
+        }
+        if lines.len() > SHOWN {
+            out.push_str(&format!("{mark}... and {} more\n", lines.len() - SHOWN));
+        }
+    }
+    out
 }
 
 /// The Markdown report.
@@ -63,4 +112,16 @@ pub fn write(path: &Utf8Path, text: &str) -> Result<(), Failure> {
         let _ = std::fs::remove_file(&side);
         failed(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_shows_only_what_differs() {
+        assert_eq!(difference("a\nb\nc\n", "a\nx\ny\nc\n"), "@@ line 2 @@\n-b\n+x\n+y\n");
+        assert_eq!(difference("", "a\n"), "@@ line 1 @@\n+a\n");
+        assert_eq!(difference("a\na\n", "a\n"), "@@ line 2 @@\n-a\n");
+    }
 }

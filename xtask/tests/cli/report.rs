@@ -225,3 +225,15 @@ fn a_pipeline_without_a_report_writes_none() {
         .collect();
     assert!(!names.iter().any(|name| name.ends_with(".md")), "{names:?}");
 }
+
+#[test]
+fn a_report_that_claims_too_much_is_found() {
+    let sandbox = reported();
+    sandbox.run("report --check").exits(0);
+    let claims = sandbox.read("STATUS.md").replace("- [ ] T2", "- [x] T2");
+    sandbox.write("STATUS.md", &claims);
+    let found = sandbox.run("report --check").exits(1);
+    assert!(found.stdout.contains("-- [x] T2"), "{}", found.stdout);
+    assert!(found.stdout.contains("+- [ ] T2"), "{}", found.stdout);
+    assert_eq!(sandbox.read("STATUS.md"), claims, "checking writes nothing");
+}
