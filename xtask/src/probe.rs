@@ -320,6 +320,9 @@ pub fn files(plan: &Plan, task: &Task, world: &dyn World) -> FileView {
     }
     let checked = task.checks.iter().flat_map(|c| c.check.subjects());
     subjects(checked.chain(task.measures.iter().flat_map(Measure::subjects)), world, &mut out);
+    if let Some(report) = &plan.report {
+        out.subjects.remove(report);
+    }
     out
 }
 

@@ -817,7 +817,7 @@ fn unmet(plan: &Plan, task: &Task, observed: &Observed) -> Vec<Reason> {
                 Some(probe) => (probe.verdict, probe.why.clone()),
                 None => (Verdict::CouldNotTell, Some("it has not been asked yet".to_owned())),
             };
-            let remedy = prerequisite.remedy_here().map(str::to_owned);
+            let remedy = prerequisite.remedy(verdict).map(str::to_owned);
             Some(Reason::Prerequisite { name: prerequisite.name.clone(), verdict, why, remedy })
         })
         .collect()
@@ -1025,7 +1025,7 @@ impl<'a> Forecast<'a> {
                     releases: released.len(),
                     releases_directly: released.iter().filter(|t| self.requires(**t, i)).count(),
                     needed_by: self.standing_on(&direct),
-                    remedy: p.remedy_here().map(str::to_owned),
+                    remedy: p.remedy(probe.map_or(Verdict::CouldNotTell, |p| p.verdict)).map(str::to_owned),
                 }
             })
             .collect();
@@ -1097,10 +1097,11 @@ impl<'a> Forecast<'a> {
             done = after;
             open.retain(|i| *i != best);
             let prerequisite = &self.plan.prerequisites[best];
+            let verdict = self.probes[best].map_or(Verdict::CouldNotTell, |p| p.verdict);
             out.push(NextStep {
                 prerequisite: prerequisite.name.clone(),
-                verdict: self.probes[best].map_or(Verdict::CouldNotTell, |p| p.verdict),
-                remedy: prerequisite.remedy_here().map(str::to_owned),
+                verdict,
+                remedy: prerequisite.remedy(verdict).map(str::to_owned),
                 releases,
             });
         }

@@ -104,9 +104,14 @@ pub fn short(value: f64) -> String {
 
 /// The candidate most like `word`, if one is near enough to be meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
     candidates
         .into_iter()
-        .map(|c| (strsim::jaro_winkler(&word.to_lowercase(), &c.to_lowercase()), c))
+        .map(|c| {
+            // One slip of the finger is meant in short names too, where it is a large part of the word.
+            let slip = word.len() > 1 && strsim::osa_distance(&word, &c.to_lowercase()) == 1;
+            (strsim::jaro_winkler(&word, &c.to_lowercase()).max(if slip { 0.9 } else { 0.0 }), c)
+        })
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, c)| c)
@@ -163,6 +168,7 @@ mod tests {
     #[test]
     fn nearest_names_only_what_is_near() {
         assert_eq!(nearest("neds", ["needs", "run"]), Some("needs"));
+        assert_eq!(nearest("tga", ["tag", "run"]), Some("tag"));
         assert_eq!(nearest("zzz", ["needs", "run"]), None);
     }
 }

@@ -128,6 +128,10 @@ record! {
         timeout: Option<Period>,
         /// What to do when it is not met, by system.
         remedy: Option<RemedyTable>,
+        /// The same where it is absent or has the wrong version. Default: `remedy`.
+        install: Option<RemedyTable>,
+        /// The same where this user may not use it. Default: `remedy`.
+        permit: Option<RemedyTable>,
         /// What it is, for people.
         title: Option<String>,
     }

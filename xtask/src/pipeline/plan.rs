@@ -15,6 +15,7 @@ use super::template::Template;
 use crate::check::CheckSpec;
 use crate::ids::{Digest, NeedIx, PhaseIx, TaskIx};
 use crate::measure::Measure;
+use crate::observed::Verdict;
 
 /// Time limit of a task that names none.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -89,12 +90,25 @@ pub struct Prerequisite {
     pub timeout: Duration,
     /// What to do.
     pub remedy: Option<RemedyTable>,
+    /// What to do where it is absent or has the wrong version.
+    pub install: Option<RemedyTable>,
+    /// What to do where this user may not use it.
+    pub permit: Option<RemedyTable>,
 }
 
 impl Prerequisite {
-    /// The remedy for the system that this runs on.
-    pub fn remedy_here(&self) -> Option<&str> {
-        let remedy = self.remedy.as_ref()?;
+    /// What to do about a verdict on the system that this runs on.
+    pub fn remedy(&self, verdict: Verdict) -> Option<&str> {
+        let own = match verdict {
+            Verdict::Absent | Verdict::WrongVersion => self.install.as_ref(),
+            Verdict::NoPermission => self.permit.as_ref(),
+            Verdict::Met | Verdict::NotRunning | Verdict::CouldNotTell => None,
+        };
+        own.and_then(Self::here).or_else(|| self.remedy.as_ref().and_then(Self::here))
+    }
+
+    /// The line for this system.
+    fn here(remedy: &RemedyTable) -> Option<&str> {
         let own = match std::env::consts::OS {
             "linux" => &remedy.linux,
             "macos" => &remedy.macos,

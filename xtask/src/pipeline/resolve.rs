@@ -104,13 +104,9 @@ fn read(
             if !vars.iter().any(|(n, _)| n.value == *name) {
                 let near = wording::nearest(name, vars.iter().map(|(n, _)| n.value.as_str()));
                 let hint = near.map_or_else(
-                    || {
-                        format!(
-                            "variables are {}",
-                            wording::list(
-                                &vars.iter().map(|(n, _)| format!("`{}`", n.value)).collect::<Vec<_>>()
-                            )
-                        )
+                    || match vars.iter().map(|(n, _)| format!("`{}`", n.value)).collect::<Vec<_>>() {
+                        none if none.is_empty() => "this pipeline declares no variables".to_owned(),
+                        names => format!("variables are {}", wording::list(&names)),
                     },
                     |near| format!("did you mean `{near}`?"),
                 );
@@ -388,6 +384,8 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
                     requires: self.needs(&p.requires),
                     timeout: p.timeout.map_or(DEFAULT_PROBE_TIMEOUT, |t| t.0),
                     remedy: p.remedy.clone(),
+                    install: p.install.clone(),
+                    permit: p.permit.clone(),
                 }
             })
             .collect()

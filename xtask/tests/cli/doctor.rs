@@ -327,3 +327,21 @@ fn doctor_ranks_by_what_each_releases() {
     );
     assert!(!sandbox.has(".xtask"), "looking writes nothing");
 }
+
+#[test]
+fn the_remedy_is_for_the_verdict() {
+    let plan = DOCKER.replace(
+        "remedy.any = \"start docker\"",
+        "remedy.any = \"start docker\"\ninstall.any = \"install docker\"\npermit.any = \"join the group\"",
+    );
+    let sandbox = Sandbox::new(&plan);
+    assert_eq!(row(&sandbox, "docker", 3)["remedy"], "install docker");
+    for (script, remedy) in [
+        ("--version => out 19.3.1", "install docker"),
+        ("--version => out 28.2.2\ninfo => err 'permission denied' exit 1", "join the group"),
+        ("--version => out 28.2.2\ninfo => err 'Cannot connect' exit 1", "start docker"),
+    ] {
+        sandbox.tool("docker", script);
+        assert_eq!(row(&sandbox, "docker", 3)["remedy"], remedy, "{script}");
+    }
+}
