@@ -114,11 +114,14 @@ impl Line {
 
     /// Takes a script as it is, and notes the values that it names.
     pub fn script(shell: Shell, text: &str, r: &mut Reader<'_>) -> Self {
+        // As a shell names its variables: a bare word is text, `--url` is no use of `url`.
         let named = |name: &str| {
             let env = env_name(name);
             text.match_indices(&env).any(|(at, _)| {
-                let edge = |c: Option<char>| c.is_none_or(|c| !(c.is_ascii_alphanumeric() || c == '_'));
-                edge(text[..at].chars().next_back()) && edge(text[at + env.len()..].chars().next())
+                let used =
+                    ["$", "${", "${#", "${!", "env:", "%"].iter().any(|before| text[..at].ends_with(before));
+                let next = text[at + env.len()..].chars().next();
+                used && next.is_none_or(|c| !(c.is_ascii_alphanumeric() || c == '_'))
             })
         };
         let mut exports = Vec::new();
@@ -220,5 +223,27 @@ impl Read for Line {
     }
     fn schema(_: &mut Defs) -> Json {
         json!({ "type": "string", "minLength": 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_gets_the_values_that_it_names_and_no_others() {
+        let mut r = Reader::new("");
+        r.vars = ["image", "tag", "keep"].iter().map(|n| ((*n).to_owned(), "v".to_owned())).collect();
+        r.runtime = ["url", "run.id"].iter().map(|n| (*n).to_owned()).collect();
+        let exported = |text: &str, r: &mut Reader<'_>| match Line::script(Shell::Bash, text, r) {
+            Line::Script { exports, .. } => exports.into_iter().map(|(n, _)| n).collect::<Vec<_>>(),
+            Line::Words(_) => unreachable!("a script was made"),
+        };
+        assert_eq!(exported("service --url; keep tag", &mut r), Vec::<String>::new());
+        assert_eq!(
+            exported("load ${image%:*} $tag-$run_id ${#url}", &mut r),
+            ["image", "tag", "run_id", "url"]
+        );
+        assert_eq!(exported("echo $tagged ${images}", &mut r), Vec::<String>::new());
     }
 }
