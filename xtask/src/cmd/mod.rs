@@ -90,7 +90,7 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         return Err(unknown_command(name, Some(&project.plan.id)));
     }
     match call {
-        Ok(call) => run::run(&merged, &call.run, run::Mode::All, ui),
+        Ok(call) => run::run_project(&project, &call.run, run::Mode::All, ui),
         Err(error) => {
             let _ = error.print();
             Ok(if error.use_stderr() { exit::USAGE } else { exit::DONE })

@@ -27,11 +27,15 @@ pub enum Mode {
     Resume,
 }
 
-/// Runs.
+/// Reads the pipeline and runs it.
 pub fn run(global: &Global, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, Failure> {
-    let project = open(global, ui)?;
+    run_project(&open(global, ui)?, args, mode, ui)
+}
+
+/// Runs a pipeline that was read.
+pub fn run_project(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, Failure> {
     if args.dry_run {
-        return dry_run(&project, args, mode, ui);
+        return dry_run(project, args, mode, ui);
     }
     // A call that is wrong leaves nothing behind, not even an empty ledger.
     choose(&project.plan, &History::default(), args, mode)?;
@@ -41,7 +45,7 @@ pub fn run(global: &Global, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, F
     let world = Real::new(project.root.clone(), Arc::clone(&room), remembered);
     let id = drive::new_id(&instance, world.now(), 0)[..12].to_owned();
     let (ledger, history) =
-        Ledger::open(&project.home, &id, &instance).map_err(|refused| refusal(&project, refused))?;
+        Ledger::open(&project.home, &id, &instance).map_err(|refused| refusal(project, refused))?;
     for note in health_notes(&project.home, &history.health) {
         ui.warn(&note);
     }
@@ -80,8 +84,8 @@ pub fn run(global: &Global, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, F
         // Read back: a report is made of what is on disk, and of nothing that only this run remembers.
         ran.history = store::read(&project.home).map_err(Failure::ledger)?;
     }
-    let reported = write_report(&project, &ran.history, &world);
-    tell(&project, &ran, &asked, args, ui);
+    let reported = write_report(project, &ran.history, &world);
+    tell(project, &ran, &asked, args, ui);
     if let Some(error) = ran.ledger_failure.or(closed.err()) {
         return Err(Failure::ledger(error)
             .hint("what ended before this is on record; make room or mend the permissions, and run again"));

@@ -552,9 +552,9 @@ impl Pattern {
     /// Checks a pattern, reporting at `span` what is wrong with it; `shown` is how it stands in the file.
     pub fn check(pattern: &str, shown: &str, span: &Range<usize>, r: &mut Reader<'_>) -> Option<Self> {
         let compiled = std::sync::OnceLock::new();
-        // A short pattern without counted repetition can't grow beyond what the compiler takes, so its syntax is
-        // all that can be wrong with it.
-        let wrong = if pattern.len() <= 256 && !pattern.contains('{') {
+        // A short pattern without large repetitions can't grow beyond what the compiler takes, so its syntax is all
+        // that can be wrong with it.
+        let wrong = if pattern.len() <= 256 && !repeats_much(pattern) {
             regex_syntax::parse(pattern).err().map(|error| error.to_string())
         } else {
             match regex::RegexBuilder::new(pattern).size_limit(4 << 20).build() {
@@ -587,6 +587,18 @@ impl Pattern {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+}
+
+/// True if a pattern may repeat a part of it more than a hundred times, or repeats of repeats.
+fn repeats_much(pattern: &str) -> bool {
+    let counted: Vec<&str> = pattern
+        .match_indices('{')
+        .filter(|(at, _)| !pattern[..*at].ends_with('\\'))
+        .map(|(at, _)| pattern[at + 1..].split('}').next().unwrap_or_default())
+        .filter(|inside| inside.starts_with(|c: char| c.is_ascii_digit() || c == ','))
+        .collect();
+    let large = |n: &str| n.trim().parse::<u32>().is_ok_and(|n| n > 100);
+    counted.len() > 1 || counted.iter().any(|inside| inside.split(',').any(large))
 }
 
 impl std::fmt::Display for Pattern {
