@@ -51,11 +51,6 @@ impl Digest {
         }
         Some(Self(out))
     }
-
-    /// The raw bytes, to be hashed into another digest.
-    pub fn bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
 }
 
 impl fmt::Display for Digest {

@@ -55,13 +55,6 @@ pub struct Source {
     pub text: String,
 }
 
-impl Source {
-    /// One-based line and column (in characters) of a byte offset.
-    pub fn position(&self, offset: usize) -> (usize, usize) {
-        position(&self.text, offset)
-    }
-}
-
 /// One-based line and column (in characters) of a byte offset in `text`.
 pub fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..offset.min(text.len())];

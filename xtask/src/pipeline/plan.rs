@@ -211,13 +211,6 @@ pub struct Task {
     pub span: Range<usize>,
 }
 
-impl Task {
-    /// True if it has commands of its own, so that its result is more than what its checks read.
-    pub fn has_commands(&self) -> bool {
-        !self.run.is_empty()
-    }
-}
-
 /// What a task's result follows from, apart from files, tools and other tasks. Kept by name, so that a change
 /// can be named.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
