@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::check::{Context, Finding, Timeline};
-use crate::exec::{self, How, Log, Output, Room, Spawn};
+use crate::exec::{self, Ended, How, Log, Output, Room, Spawn};
 use crate::ledger::event::{CheckRecord, CommandRecord, Failure, FailureKind, Outcome};
 use crate::measure::Measurement;
 use crate::observed::Files;
@@ -403,8 +403,7 @@ impl<'a> Try<'a> {
             .line
             .fill(self)
             .map_err(|why| self.stop(FailureKind::Capture, format!("`{}`", step.line), &why))?;
-        let mut env = self.env.to_vec();
-        env.extend(filled.env);
+        let env = self.env_with(filled.env);
         let (how, took) = self.spawn(&filled.argv, &step.line, &env, step.name.clone(), "run");
         if let Some(name) = &step.name {
             self.steps.borrow_mut().insert(name.clone(), took);
@@ -482,21 +481,7 @@ impl<'a> Try<'a> {
     ) -> (How, Duration) {
         let text = self.masked(&shown(line, argv));
         let _ = self.log.note(&format!("$ {text}"));
-        let limit = if self.shielded.get() {
-            CLEANUP_LIMIT
-        } else {
-            self.deadline.saturating_duration_since(Instant::now())
-        };
-        let ended = self.room.run(&Spawn {
-            argv,
-            cwd: &self.cwd,
-            env,
-            output: Output::Log(self.log),
-            timeout: Some(limit),
-            grace: self.job.task.grace,
-            attempt: self.job.attempt,
-            shielded: self.shielded.get(),
-        });
+        let ended = self.child(argv, env, Output::Log(self.log), text, part, name);
         if ended.leaked > 0 {
             let _ = self.log.note(&format!(
                 "# {} that outlived the command ended",
@@ -507,14 +492,47 @@ impl<'a> Try<'a> {
         if ended.how != How::Exited(0) {
             let _ = self.log.note(&format!("# {said}"));
         }
+        (ended.how, ended.took)
+    }
+
+    /// Runs a child within the time that is left, and records how it ended; `text` is how a person would type it.
+    fn child(
+        &self,
+        argv: &[String],
+        env: &[(String, String)],
+        output: Output<'_>,
+        text: String,
+        part: &str,
+        name: Option<String>,
+    ) -> Ended {
+        let limit = if self.shielded.get() {
+            CLEANUP_LIMIT
+        } else {
+            self.deadline.saturating_duration_since(Instant::now())
+        };
+        let ended = self.room.run(&Spawn {
+            argv,
+            cwd: &self.cwd,
+            env,
+            output,
+            timeout: Some(limit),
+            grace: self.job.task.grace,
+            attempt: self.job.attempt,
+            shielded: self.shielded.get(),
+        });
         self.records.borrow_mut().push(CommandRecord {
             command: text,
             part: part.to_owned(),
             name,
-            ended: said,
+            ended: describe(&ended.how),
             ms: ended.took.as_millis() as u64,
         });
-        (ended.how, ended.took)
+        ended
+    }
+
+    /// The task's environment with what one command adds to it.
+    fn env_with(&self, more: Vec<(String, String)>) -> Vec<(String, String)> {
+        self.env.iter().cloned().chain(more).collect()
     }
 
     /// Asks the commands that capture a value, the first of several whose condition holds.
@@ -529,38 +547,17 @@ impl<'a> Try<'a> {
                 }
             }
             let filled = table.run.fill(self)?;
-            let mut env = self.env.to_vec();
-            env.extend(filled.env.clone());
+            let env = self.env_with(filled.env);
             let text = self.masked(&shown(&table.run, &filled.argv));
             let _ = self.log.note(&format!("$ {text}  # for ${{{name}}}"));
-            let limit = if self.shielded.get() {
-                CLEANUP_LIMIT
-            } else {
-                self.deadline.saturating_duration_since(Instant::now())
-            };
-            let ended = self.room.run(&Spawn {
-                argv: &filled.argv,
-                cwd: &self.cwd,
-                env: &env,
-                output: Output::Keep { limit: CAPTURE_LIMIT },
-                timeout: Some(limit),
-                grace: self.job.task.grace,
-                attempt: self.job.attempt,
-                shielded: self.shielded.get(),
-            });
+            let keep = Output::Keep { limit: CAPTURE_LIMIT };
+            let ended = self.child(&filled.argv, &env, keep, text.clone(), "capture", Some(name.to_owned()));
             let said = describe(&ended.how);
             let (stdout, stderr) =
                 (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
             for line in stdout.lines().chain(stderr.lines()).take(50) {
                 let _ = self.log.note(line);
             }
-            self.records.borrow_mut().push(CommandRecord {
-                command: text.clone(),
-                part: "capture".to_owned(),
-                name: Some(name.to_owned()),
-                ended: said.clone(),
-                ms: ended.took.as_millis() as u64,
-            });
             if ended.how != How::Exited(0) {
                 let line = wording::first_line(&stderr, 200);
                 return Err(if line.is_empty() {
@@ -706,8 +703,7 @@ impl<'a> Try<'a> {
                     continue;
                 }
             };
-            let mut env = self.env.to_vec();
-            env.extend(filled.env);
+            let env = self.env_with(filled.env);
             let (how, _) = self.spawn(&filled.argv, &step.line, &env, step.name.clone(), part);
             if how != How::Exited(0) {
                 notes.push(format!(

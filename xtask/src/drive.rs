@@ -18,7 +18,7 @@ use crate::ledger::event::{
 };
 use crate::ledger::store::{Home, Ledger};
 use crate::ledger::{Attempt, History, Outcome};
-use crate::observed::{FileView, Observed};
+use crate::observed::{FileView, Observed, Probe};
 use crate::pipeline::file::Step;
 use crate::pipeline::template::NoScope;
 use crate::pipeline::{Plan, Task, condition};
@@ -476,6 +476,19 @@ impl Loop<'_, '_> {
         note_versions(plan, &mut self.observed);
     }
 
+    /// Asks for those of these prerequisites that this run has not asked for; true if there were any.
+    fn ask_unasked(&mut self, needs: &[NeedIx]) -> bool {
+        let unasked: Vec<NeedIx> =
+            needs.iter().copied().filter(|n| self.observed.prerequisites[n.0].is_none()).collect();
+        self.ask(&unasked);
+        !unasked.is_empty()
+    }
+
+    /// True if all of these prerequisites were asked for and are met.
+    fn all_met(&self, needs: &[NeedIx]) -> bool {
+        needs.iter().all(|n| self.observed.prerequisites[n.0].as_ref().is_some_and(Probe::is_met))
+    }
+
     /// Asks for facts and records the answers that are news.
     fn ask_facts(&mut self, names: &[String]) {
         for (fact, answer) in probe::facts(self.run.plan, names, self.run.world) {
@@ -536,15 +549,10 @@ impl Loop<'_, '_> {
             })
             .collect();
         let needs: Vec<NeedIx> = looked.iter().flat_map(|ix| plan.task(*ix).requires.clone()).collect();
-        let unasked: Vec<NeedIx> =
-            needs.into_iter().filter(|n| self.observed.prerequisites[n.0].is_none()).collect();
-        self.ask(&unasked);
+        self.ask_unasked(&needs);
         for ix in looked {
             let task = plan.task(ix);
-            let met = task.requires.iter().all(|n| {
-                self.observed.prerequisites[n.0].as_ref().is_some_and(crate::observed::Probe::is_met)
-            });
-            if !met {
+            if !self.all_met(&task.requires) {
                 continue;
             }
             let checks = observe_all(
@@ -626,16 +634,10 @@ impl Loop<'_, '_> {
             self.rows[ix.0] = Some(row);
             return false;
         }
-        let unasked: Vec<NeedIx> =
-            task.requires.iter().copied().filter(|n| self.observed.prerequisites[n.0].is_none()).collect();
-        if !unasked.is_empty() {
-            self.ask(&unasked);
+        if self.ask_unasked(&task.requires) {
             row = status::row(plan, ix, &self.run.history, &self.observed, &self.rows);
         }
-        let required = task
-            .requires
-            .iter()
-            .all(|n| self.observed.prerequisites[n.0].as_ref().is_some_and(crate::observed::Probe::is_met));
+        let required = self.all_met(&task.requires);
         let needed = task.needs.iter().all(|n| self.rows[n.0].as_ref().is_some_and(|r| r.state.satisfies()));
         let hindered =
             row.because.iter().any(|r| matches!(r, Reason::Condition { .. } | Reason::Running { .. }));
@@ -879,15 +881,9 @@ impl Loop<'_, '_> {
             if checks.is_empty() {
                 continue;
             }
-            if !requires.is_empty() {
-                let unasked: Vec<NeedIx> =
-                    requires.iter().copied().filter(|n| self.observed.prerequisites[n.0].is_none()).collect();
-                self.ask(&unasked);
-                if !requires.iter().all(|n| {
-                    self.observed.prerequisites[n.0].as_ref().is_some_and(crate::observed::Probe::is_met)
-                }) {
-                    continue;
-                }
+            self.ask_unasked(requires);
+            if !self.all_met(requires) {
+                continue;
             }
             let key = (about.to_owned(), title.clone());
             let stands_on = probe::stands_on(checks, self.run.world);

@@ -72,8 +72,8 @@ impl Read for Search {
         };
         let span = value.span();
         let template = r.template_with(text, &span, |value| regex::escape(&value))?;
-        if template.as_static().is_some() {
-            return Pattern::read(value, r).map(Self::Fixed);
+        if let Some(pattern) = template.as_static() {
+            return Pattern::check(pattern, text, &span, r).map(Self::Fixed);
         }
         let sample = template.fill(&Sample).unwrap_or_default();
         Pattern::check(&sample, text, &span, r)?;
