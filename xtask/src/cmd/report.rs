@@ -1,13 +1,17 @@
 //! `report`: renders the evidence on record. Nothing is asked of the outside: what is not on record is not claimed.
 
+use std::collections::BTreeMap;
+
 use camino::Utf8Path;
 
 use super::{Project, history, open};
 use crate::cli::{Global, ReportArgs};
 use crate::drive;
+use crate::exec;
 use crate::failure::{Failure, exit};
+use crate::ledger::{History, store};
 use crate::plain;
-use crate::report::{Format, Options, Template};
+use crate::report::{Format, Options, Past, Template};
 use crate::status::{self, Status};
 use crate::ui::Ui;
 
@@ -17,7 +21,7 @@ pub fn report(global: &Global, args: &ReportArgs, ui: &Ui) -> Result<u8, Failure
     let history = history(&project, ui)?;
     let world = super::run::looking(&project);
     let status = status::status(&project.plan, &history, &drive::recall(&project.plan, &history, &world));
-    let text = render(&project, &status, &args.format)?;
+    let text = render(&project, &history, &status, &args.format)?;
     if args.check {
         return check(&project, args, &text, ui);
     }
@@ -74,8 +78,8 @@ fn difference(old: &str, new: &str) -> String {
 }
 
 /// The Markdown report.
-pub fn markdown(project: &Project, status: &Status) -> Result<String, Failure> {
-    render(project, status, "markdown")
+pub fn markdown(project: &Project, history: &History, status: &Status) -> Result<String, Failure> {
+    render(project, history, status, "markdown")
 }
 
 /// The JSON of a status.
@@ -87,7 +91,8 @@ fn format(name: &str) -> Result<&'static Format, Failure> {
     Format::find(name).ok_or_else(|| Failure::usage(format!("there is no report format `{name}`")))
 }
 
-fn render(project: &Project, status: &Status, name: &str) -> Result<String, Failure> {
+fn render(project: &Project, history: &History, status: &Status, name: &str) -> Result<String, Failure> {
+    let format = format(name)?;
     let template = match &project.plan.template {
         Some(path) => {
             let source = std::fs::read_to_string(project.root.join(path))
@@ -96,7 +101,25 @@ fn render(project: &Project, status: &Status, name: &str) -> Result<String, Fail
         }
         None => None,
     };
-    format(name)?.text(status, &Options { template }).map_err(Failure::ledger)
+    let past = if format.tells_of_past { Some(past(project, history)?) } else { None };
+    format.text(status, &Options { template, past }).map_err(Failure::ledger)
+}
+
+/// How many of the last lines of a log a report shows, and at most how many bytes.
+const TAIL: (usize, u64) = (40, 16 << 10);
+
+/// Earlier runs, and the ends of logs.
+fn past(project: &Project, history: &History) -> Result<Past, Failure> {
+    let chronicle = store::chronicle(&project.home).map_err(Failure::ledger)?;
+    let mut tails = BTreeMap::new();
+    for (task, past) in &history.tasks {
+        let log = past.last.as_ref().and_then(|a| project.home.recorded_log(&a.started.log));
+        let tail = log.map(|log| exec::tail(&log, TAIL.0, TAIL.1)).unwrap_or_default();
+        if !tail.is_empty() {
+            tails.insert(task.clone(), tail);
+        }
+    }
+    Ok(Past { chronicle, tails })
 }
 
 /// Writes a report if it says something new: to a file beside it first, so that no half of one is ever seen.

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
+use super::chronicle::Chronicle;
 use super::event::{Event, FORMAT, Header};
 use super::history::{Health, History, fold};
 use crate::exec::Instance;
@@ -91,6 +92,15 @@ pub fn read(home: &Home) -> anyhow::Result<History> {
     match fs::read(home.ledger()) {
         Ok(text) => Ok(fold(&text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(History::default()),
+        Err(error) => Err(error).with_context(|| format!("failed to read the ledger `{}`", home.ledger())),
+    }
+}
+
+/// Reads everything on record, run by run. No ledger is an empty one.
+pub fn chronicle(home: &Home) -> anyhow::Result<Chronicle> {
+    match fs::read(home.ledger()) {
+        Ok(text) => Ok(super::chronicle(&text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Chronicle::default()),
         Err(error) => Err(error).with_context(|| format!("failed to read the ledger `{}`", home.ledger())),
     }
 }

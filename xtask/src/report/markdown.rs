@@ -138,7 +138,7 @@ mod tests {
     fn own(source: &str) -> anyhow::Result<String> {
         let template = Some(Template { name: "own.j2".to_owned(), source: source.to_owned() });
         let mut out = String::new();
-        render(&sample::rich(), &Options { template }, &mut out)?;
+        render(&sample::rich(), &Options { template, ..Options::default() }, &mut out)?;
         Ok(out)
     }
 

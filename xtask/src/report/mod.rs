@@ -10,8 +10,10 @@ pub mod outline;
 #[cfg(test)]
 pub mod sample;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::ledger::Chronicle;
 use crate::status::Status;
 
 /// What a format may be told beside the status.
@@ -19,6 +21,17 @@ use crate::status::Status;
 pub struct Options {
     /// The project's own template, for formats that are made from one.
     pub template: Option<Template>,
+    /// What has been, for formats that tell of it.
+    pub past: Option<Past>,
+}
+
+/// What has been.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// Every run on record.
+    pub chronicle: Chronicle,
+    /// The last lines of the log of each task's last attempt, by task; terminal escapes and controls are taken out.
+    pub tails: BTreeMap<String, Vec<String>>,
 }
 
 /// A template that the project brings.
@@ -42,6 +55,8 @@ pub struct Format {
     pub extension: &'static str,
     /// What it is for, in a line.
     pub doc: &'static str,
+    /// True if it tells of earlier runs: [`Options::past`] is read for it.
+    pub tells_of_past: bool,
     /// Writes it.
     pub render: Render,
 }
@@ -52,12 +67,14 @@ pub const FORMATS: &[Format] = &[
         name: "markdown",
         extension: "md",
         doc: "for people, and to be committed",
+        tells_of_past: false,
         render: markdown::render,
     },
     Format {
         name: "json",
         extension: "json",
         doc: "for programs: what `status --json` prints",
+        tells_of_past: false,
         render: json::render,
     },
 ];
