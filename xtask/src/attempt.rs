@@ -281,6 +281,11 @@ impl Prepared {
     }
 }
 
+/// The environment of a task's commands and checks.
+pub fn environment(job: &Job<'_>, world: &dyn World) -> Result<Vec<(String, String)>, Failure> {
+    Prepared::new(job, world).map(|prepared| prepared.env)
+}
+
 /// `NAME=value` lines: comments and blank lines are passed over, `export` and one pair of quotes are taken off.
 pub fn env_lines(text: &str) -> Vec<(String, String)> {
     text.lines()
@@ -297,9 +302,11 @@ pub fn env_lines(text: &str) -> Vec<(String, String)> {
 }
 
 /// Names that are known before anything runs.
-struct Known<'a> {
-    run: &'a str,
-    scratch: &'a Utf8Path,
+pub struct Known<'a> {
+    /// Id of the run.
+    pub run: &'a str,
+    /// The attempt's own folder, absolute; made when it is asked for.
+    pub scratch: &'a Utf8Path,
 }
 
 impl Scope for Known<'_> {
@@ -566,22 +573,7 @@ impl<'a> Try<'a> {
                     format!("`{text}`: {said}: {line}")
                 });
             }
-            let value = stdout.trim();
-            return match &table.regex {
-                None if value.is_empty() => Err(format!("`{text}` printed nothing")),
-                None => Ok(value.to_owned()),
-                Some(regex) => {
-                    let found = regex.regex().captures(value).and_then(|c| c.get(1).or_else(|| c.get(0)));
-                    let absent = || {
-                        format!(
-                            "nothing in what `{text}` printed matches `{}`: `{}`",
-                            regex.as_str(),
-                            wording::first_line(value, 120)
-                        )
-                    };
-                    found.map(|m| m.as_str().to_owned()).ok_or_else(absent)
-                }
-            };
+            return table.extract(&stdout, &text);
         }
         Err(format!("no condition of `capture.{name}` holds"))
     }
@@ -812,7 +804,7 @@ fn shown(line: &Line, argv: &[String]) -> String {
 }
 
 /// How a child ended, in words.
-fn describe(how: &How) -> String {
+pub fn describe(how: &How) -> String {
     match how {
         How::Exited(code) => format!("exit code {code}"),
         How::Signaled(signal) => format!("signal {signal}"),

@@ -27,6 +27,9 @@ pub struct Global {
     /// Sets a variable of the pipeline; stronger than `XTASK_VAR_name` in the environment.
     #[arg(long = "set", value_name = "NAME=VALUE", global = true)]
     pub set: Vec<String>,
+    /// The profile to go by, one of [profile.NAME] in the pipeline's file.
+    #[arg(long, value_name = "NAME", global = true)]
+    pub profile: Option<String>,
     /// When to use colour.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
     pub color: Colour,
@@ -42,7 +45,7 @@ pub enum Command {
     /// Show the state of every task; nothing is run or written
     Status(StatusArgs),
     /// Show the prerequisites: what is missing, what to do about it, what that releases
-    Doctor(JsonArgs),
+    Doctor(DoctorArgs),
     /// List phases and tasks as they are declared
     List(JsonArgs),
     /// Draw the tasks and what needs what
@@ -51,6 +54,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Print the log of a task's last attempt
     Log(LogArgs),
+    /// Look again at what finished tasks have left; what no longer holds becomes stale
+    Verify(VerifyArgs),
     /// Render a report from the evidence on record
     Report(ReportArgs),
     /// Set a task aside by hand, with a reason that is kept
@@ -103,6 +108,34 @@ pub struct RunArgs {
 /// Options of commands that look.
 #[derive(Debug, Clone, Args)]
 pub struct JsonArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Show what would be released if these prerequisites were met
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub assume: Vec<String>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// Only the tasks of this phase
+    #[arg(long, value_name = "PHASE")]
+    pub phase: Vec<String>,
+    /// Only this task
+    #[arg(long, value_name = "TASK")]
+    pub task: Vec<String>,
+    /// How many tasks are looked at at the same time [default: the number of cores]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
     /// As JSON
     #[arg(long)]
     pub json: bool,

@@ -8,8 +8,9 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
+use crate::again::{self, Again, Extent, NoTimeline, Seen};
 use crate::attempt::{self, Finished, Job};
-use crate::check::{CheckSpec, Context, Finding, Timeline};
+use crate::check::{CheckSpec, Context};
 use crate::exec::{self, Instance, Room};
 use crate::ids::{Digest, NeedIx, TaskIx};
 use crate::ledger::event::{
@@ -330,6 +331,7 @@ impl Loop<'_, '_> {
                 instance: self.run.instance.clone(),
                 os: std::env::consts::OS.to_owned(),
                 arguments: self.run.arguments.clone(),
+                profile: self.run.plan.active().map(|p| p.name.clone()),
                 git,
             };
             if !self.append(None, &Event::RunStarted(started.clone())) {
@@ -543,38 +545,45 @@ impl Loop<'_, '_> {
         let looked: Vec<TaskIx> = stood_on
             .into_iter()
             .filter(|ix| {
-                !self.revive[ix.0]
-                    && plan.task(*ix).checks.iter().any(|c| !c.check.is_local())
-                    && plan.task(*ix).captures.is_empty()
+                let hindered = again::hindrance(plan, *ix, &self.run.history).is_some();
+                !self.revive[ix.0] && again::has_something(plan.task(*ix), Extent::Outside, hindered)
             })
             .collect();
+        if looked.is_empty() {
+            return;
+        }
         let needs: Vec<NeedIx> = looked.iter().flat_map(|ix| plan.task(*ix).requires.clone()).collect();
         self.ask_unasked(&needs);
-        for ix in looked {
-            let task = plan.task(ix);
-            if !self.all_met(&task.requires) {
-                continue;
+        let unasked = again::facts(looked.iter().map(|ix| plan.task(*ix)));
+        let unasked: Vec<String> =
+            unasked.into_iter().filter(|name| !self.observed.facts.contains_key(name)).collect();
+        self.ask_facts(&unasked);
+        let again = Again {
+            plan,
+            history: &self.run.history,
+            observed: &self.observed,
+            home: self.run.home,
+            world: self.run.world,
+        };
+        let looked: Vec<TaskIx> = looked.into_iter().filter(|ix| again.lacks(*ix).is_none()).collect();
+        let found = again.all(&looked, Extent::Outside, self.asked.jobs, &|_, _| {});
+        for (ix, seen) in looked.into_iter().zip(found) {
+            if seen.drifted() {
+                self.record_drift(ix, seen);
             }
-            let checks = observe_all(
-                task.checks.iter().filter(|c| !c.check.is_local()),
-                self.run.world,
-                &task.cwd,
-                &self.observed.facts,
-            );
-            let gone = checks.iter().any(|c| matches!(c.finding, Finding::Unmet { .. }));
-            let id = task.id.clone();
-            let Some(attempt) = self.run.history.task(&id).last.as_ref().map(|a| a.started.attempt.clone())
-            else {
-                continue;
-            };
-            if gone {
-                let drift = Drifted { attempt, checks };
-                self.record(Some(&id), &Event::Drifted(drift.clone()));
-                let at = self.run.world.now();
-                if let Some(past) = self.run.history.tasks.get_mut(&id) {
-                    past.drift = Some((drift, at));
-                }
-            }
+        }
+    }
+
+    /// Puts on record that a finished task no longer holds.
+    fn record_drift(&mut self, ix: TaskIx, seen: Seen) {
+        let id = self.plan().task(ix).id.clone();
+        let Some(last) = &self.run.history.task(&id).last else { return };
+        let drift = Drifted { attempt: last.started.attempt.clone(), checks: seen.checks };
+        self.record(Some(&id), &Event::Drifted(drift.clone()));
+        let at = self.run.world.now();
+        if let Some(past) = self.run.history.tasks.get_mut(&id) {
+            past.drift = Some((drift, at));
+            past.confirmed = None;
         }
     }
 
@@ -735,6 +744,7 @@ impl Loop<'_, '_> {
         past.left = None;
         past.left_since = None;
         past.drift = None;
+        past.confirmed = None;
         past.torn_down = false;
         self.run.ui.started(&task.id, &task.title);
         let recorded = self.measurements(ix);
@@ -990,21 +1000,6 @@ fn result_of(task: &Task, started: &TaskStarted, subjects: &crate::observed::Fil
         part(&digest.to_string());
     }
     Digest::from_hasher(&hasher)
-}
-
-/// Outside an attempt there are no times and no measurements.
-struct NoTimeline;
-
-impl Timeline for NoTimeline {
-    fn step(&self, _: &str) -> Option<Duration> {
-        None
-    }
-    fn elapsed(&self) -> Duration {
-        Duration::ZERO
-    }
-    fn recorded(&self, _: &str, _: &str) -> Option<f64> {
-        None
-    }
 }
 
 /// Makes checks outside an attempt.

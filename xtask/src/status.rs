@@ -28,6 +28,7 @@ use crate::ledger::{Attempt, History, Outcome, TaskHistory};
 use crate::measure::Measurement;
 use crate::observed::{Files, Observed, Probe, Verdict};
 use crate::pipeline::condition;
+use crate::pipeline::policy::Policy;
 use crate::pipeline::{Gate, Plan, Task};
 use crate::wording;
 
@@ -201,19 +202,9 @@ pub enum Change {
         new: Option<String>,
     },
     /// A file that its commands depend on.
-    Input {
-        /// The file.
-        path: Utf8PathBuf,
-        /// What became of it.
-        how: FileChange,
-    },
+    Input(FileDiffers),
     /// A file that it answers for or that its checks read.
-    Artifact {
-        /// The file.
-        path: Utf8PathBuf,
-        /// What became of it.
-        how: FileChange,
-    },
+    Artifact(FileDiffers),
     /// A tool that it uses.
     Tool {
         /// The prerequisite.
@@ -239,6 +230,28 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+}
+
+/// A file that is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileDiffers {
+    /// The file.
+    pub path: Utf8PathBuf,
+    /// What became of it.
+    pub how: FileChange,
+    /// Digest of its content then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<Digest>,
+    /// Digest of its content now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new: Option<Digest>,
+}
+
+/// `` `path` changed ``.
+impl fmt::Display for FileDiffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", self.path, self.how.name())
+    }
 }
 
 /// What became of a file.
@@ -272,8 +285,8 @@ impl fmt::Display for Change {
             Self::Variable { name, old, new } => {
                 write!(f, "the variable `{name}` changed from {} to {}", show(old), show(new))
             }
-            Self::Input { path, how } => write!(f, "the input `{path}` {}", how.name()),
-            Self::Artifact { path, how } => write!(f, "`{path}` {}", how.name()),
+            Self::Input(file) => write!(f, "the input {file}"),
+            Self::Artifact(file) => file.fmt(f),
             Self::Tool { name, old, new } => {
                 write!(f, "the version of `{name}` changed from {} to {}", show(old), show(new))
             }
@@ -321,6 +334,10 @@ pub struct Status {
     pub pipeline: PipelineHead,
     /// When the last evidence was recorded.
     pub as_of: Option<Timestamp>,
+    /// When the outside was looked at, for what says how old something is; absent where a report is made from
+    /// recorded evidence alone.
+    #[serde(skip)]
+    pub now: Option<Timestamp>,
     /// The branch at the last evidence.
     pub branch: Option<String>,
     /// The commit at the last evidence.
@@ -349,6 +366,13 @@ pub struct Status {
 
 /// Format version of [`Status`] as JSON.
 pub const VERSION: u32 = 1;
+
+impl Status {
+    /// How long ago something was, if it is known when now is.
+    pub fn age(&self, at: Timestamp) -> Option<Duration> {
+        Duration::try_from(self.now?.duration_since(at)).ok()
+    }
+}
 
 /// Which pipeline.
 #[derive(Debug, Clone, Serialize)]
@@ -476,7 +500,19 @@ pub struct Row {
     pub attempt: Option<AttemptRow>,
     /// Since when the last runs have left it blocked or waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub left_since: Option<Timestamp>,
+    pub blocked_since: Option<Timestamp>,
+    /// What it means that it is blocked or waiting, in the profile in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    /// Who answers for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The address where it is talked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// When it was last seen to hold: the end of the attempt that passed, or a later look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Timestamp>,
     /// True if a run was asked for it and left it undone.
     #[serde(skip)]
     pub left: bool,
@@ -545,6 +581,8 @@ pub struct PrerequisiteRow {
     pub needed_by: usize,
     /// What to do on this system.
     pub remedy: Option<String>,
+    /// True if the profile in use promises that it is met.
+    pub promised: bool,
 }
 
 /// How a rule, criterion or deliverable stands.
@@ -648,6 +686,7 @@ pub fn status(plan: &Plan, history: &History, observed: &Observed) -> Status {
         version: VERSION,
         pipeline: PipelineHead { id: plan.id.clone(), title: plan.title.clone() },
         as_of: history.as_of,
+        now: observed.at,
         branch: git.map(|g| g.branch.clone()),
         revision: git.and_then(|g| g.revision.clone()),
         summary: Summary::of(&tasks),
@@ -706,7 +745,14 @@ pub fn row(plan: &Plan, ix: TaskIx, history: &History, observed: &Observed, befo
         commands: task.run.iter().map(|s| s.line.to_string()).collect(),
         measurements: ended.map(|(_, e)| e.measurements.clone()).unwrap_or_default(),
         attempt: past.last.as_ref().map(attempt_row),
-        left_since: past.left_since.filter(|_| matches!(state, State::Blocked | State::Waiting)),
+        blocked_since: past.left_since.filter(|_| matches!(state, State::Blocked | State::Waiting)),
+        policy: policy(plan, ix, state, observed, &needs),
+        owner: task.owner.clone(),
+        link: task.link.clone(),
+        seen: past
+            .confirmed
+            .or_else(|| past.last.as_ref()?.ended.as_ref().map(|(at, _)| *at))
+            .filter(|_| past.last.as_ref().is_some_and(|a| a.outcome() == Some(Outcome::Passed))),
         left: past.left.is_some(),
         result: (state == State::Done).then(|| ended.map(|(_, e)| e.result)).flatten(),
         torn_down: past.torn_down,
@@ -806,6 +852,25 @@ fn decide(
     }
 }
 
+/// What it means that a task is in that state, if it is blocked or waiting. One that waits counts as what it waits
+/// for, unless it or its phase says so itself; a promise that does not hold counts as a failure whatever is said.
+fn policy(plan: &Plan, ix: TaskIx, state: State, observed: &Observed, needs: &[&Row]) -> Option<Policy> {
+    let broken = |need: &NeedIx| {
+        let probe = observed.prerequisites.get(need.0).and_then(Option::as_ref);
+        plan.promised(*need) && !probe.is_some_and(Probe::is_met)
+    };
+    match state {
+        State::Blocked if plan.task(ix).requires.iter().any(broken) => Some(Policy::Fail),
+        State::Blocked => Some(plan.own_policy(ix).unwrap_or_else(|| plan.default_policy())),
+        State::Waiting => {
+            let behind = needs.iter().filter(|n| !n.state.satisfies()).map(|n| n.policy);
+            let worst = behind.map(|policy| policy.unwrap_or_else(|| plan.default_policy())).max();
+            plan.own_policy(ix).or(worst)
+        }
+        _ => None,
+    }
+}
+
 /// The prerequisites of its own that are not met.
 fn unmet(plan: &Plan, task: &Task, observed: &Observed) -> Vec<Reason> {
     task.requires
@@ -864,20 +929,21 @@ fn changes(
     let ended = last.ended.as_ref();
     if let Some(view) = observed.files.get(ix.0).and_then(Option::as_ref) {
         let mut seen = Vec::new();
-        for (path, how) in differences(&last.started.inputs, &view.inputs) {
-            seen.push(path.clone());
-            out.push(Change::Input { path, how });
+        for file in differences(&last.started.inputs, &view.inputs) {
+            seen.push(file.path.clone());
+            out.push(Change::Input(file));
         }
         if let Some((_, end)) = ended {
-            for (path, how) in differences(&end.subjects, &view.subjects) {
-                if !seen.contains(&path) {
-                    out.push(Change::Artifact { path, how });
+            for file in differences(&end.subjects, &view.subjects) {
+                if !seen.contains(&file.path) {
+                    out.push(Change::Artifact(file));
                 }
             }
         }
         for path in &view.missing {
-            if !out.iter().any(|c| matches!(c, Change::Artifact { path: p, .. } if p == path)) {
-                out.push(Change::Artifact { path: path.clone(), how: FileChange::Removed });
+            if !out.iter().any(|c| matches!(c, Change::Artifact(file) if file.path == *path)) {
+                let how = FileChange::Removed;
+                out.push(Change::Artifact(FileDiffers { path: path.clone(), how, old: None, new: None }));
             }
         }
     }
@@ -914,21 +980,26 @@ fn changes(
     out
 }
 
-fn differences(then: &Files, now: &Files) -> Vec<(Utf8PathBuf, FileChange)> {
+fn differences(then: &Files, now: &Files) -> Vec<FileDiffers> {
+    let differs = |path: &Utf8PathBuf, how, old: Option<Digest>, new: Option<Digest>| FileDiffers {
+        path: path.clone(),
+        how,
+        old,
+        new,
+    };
     let mut out = Vec::new();
     for (path, old) in then {
-        match now.get(path) {
-            Some(new) if new == old => {}
-            Some(None) | None if old.is_some() => out.push((path.clone(), FileChange::Removed)),
-            None => {}
-            Some(_) if old.is_none() => out.push((path.clone(), FileChange::Added)),
-            Some(_) => out.push((path.clone(), FileChange::Changed)),
+        match (*old, now.get(path).copied().flatten()) {
+            (old, new) if old == new => {}
+            (Some(_), None) => out.push(differs(path, FileChange::Removed, *old, None)),
+            (None, new) => out.push(differs(path, FileChange::Added, None, new)),
+            (_, new) => out.push(differs(path, FileChange::Changed, *old, new)),
         }
     }
     out.extend(
         now.iter()
             .filter(|(path, new)| new.is_some() && !then.contains_key(*path))
-            .map(|(path, _)| (path.clone(), FileChange::Added)),
+            .map(|(path, new)| differs(path, FileChange::Added, None, *new)),
     );
     out
 }
@@ -948,16 +1019,6 @@ impl<'a> Forecast<'a> {
         Self { plan, rows, probes }
     }
 
-    /// A prerequisite and everything that it requires.
-    fn with_required(&self, need: NeedIx, out: &mut Vec<usize>) {
-        if !out.contains(&need.0) {
-            out.push(need.0);
-            for inner in &self.plan.prerequisites[need.0].requires {
-                self.with_required(*inner, out);
-            }
-        }
-    }
-
     fn met(&self) -> Vec<bool> {
         self.probes.iter().map(|p| p.is_some_and(Probe::is_met)).collect()
     }
@@ -969,11 +1030,8 @@ impl<'a> Forecast<'a> {
         for ix in &self.plan.order {
             let (task, row) = (self.plan.task(*ix), &self.rows[ix.0]);
             let open = !matches!(row.state, State::Done | State::Skipped | State::Failed);
-            let required = task.requires.iter().all(|need| {
-                let mut all = Vec::new();
-                self.with_required(*need, &mut all);
-                all.iter().all(|i| met[*i])
-            });
+            let required =
+                task.requires.iter().all(|need| self.plan.with_required(*need).iter().all(|n| met[n.0]));
             out[ix.0] =
                 open && required && task.needs.iter().all(|n| self.rows[n.0].state.satisfies() || out[n.0]);
         }
@@ -981,11 +1039,7 @@ impl<'a> Forecast<'a> {
     }
 
     fn requires(&self, task: usize, need: usize) -> bool {
-        self.plan.tasks[task].requires.iter().any(|n| {
-            let mut all = Vec::new();
-            self.with_required(*n, &mut all);
-            all.contains(&need)
-        })
+        self.plan.tasks[task].requires.iter().any(|n| self.plan.with_required(*n).contains(&NeedIx(need)))
     }
 
     fn prerequisites(&self) -> Vec<PrerequisiteRow> {
@@ -1026,6 +1080,7 @@ impl<'a> Forecast<'a> {
                     releases_directly: released.iter().filter(|t| self.requires(**t, i)).count(),
                     needed_by: self.standing_on(&direct),
                     remedy: p.remedy(probe.map_or(Verdict::CouldNotTell, |p| p.verdict)).map(str::to_owned),
+                    promised: self.plan.promised(NeedIx(i)),
                 }
             })
             .collect();
@@ -1106,6 +1161,67 @@ impl<'a> Forecast<'a> {
             });
         }
         out
+    }
+}
+
+/// What would be if prerequisites were met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Assumed {
+    /// The prerequisites, with those that they require.
+    pub prerequisites: Vec<String>,
+    /// Tasks that could be done then and can't be done now.
+    pub releases: Vec<String>,
+    /// Unfinished tasks that still could not be done, each with what it lacks.
+    pub remains: Vec<Remains>,
+}
+
+/// A task that something else holds up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remains {
+    /// The task.
+    pub task: String,
+    /// Prerequisites that it or what it needs lacks.
+    pub lacks: Vec<String>,
+    /// Failed tasks that hold it up; itself, if it failed.
+    pub failed: Vec<String>,
+}
+
+/// What would be released if `names` were met, and what would not.
+pub fn assume(plan: &Plan, observed: &Observed, rows: &[Row], needs: &[NeedIx]) -> Assumed {
+    let forecast = Forecast::new(plan, observed, rows);
+    let mut all: Vec<NeedIx> = needs.iter().flat_map(|need| plan.with_required(*need)).collect();
+    all.sort();
+    all.dedup();
+    let before = forecast.met();
+    let mut met = before.clone();
+    all.iter().for_each(|need| met[need.0] = true);
+    let (now, then) = (forecast.doable(&before), forecast.doable(&met));
+    let remains = plan
+        .all()
+        .filter(|ix| !rows[ix.0].state.satisfies() && !then[ix.0])
+        .map(|ix| {
+            let mut behind = plan.closure([ix]);
+            plan.all().filter(|b| rows[b.0].state.satisfies()).for_each(|b| behind[b.0] = false);
+            let mut lacks: Vec<NeedIx> = plan
+                .all()
+                .filter(|b| behind[b.0])
+                .flat_map(|b| plan.task(b).requires.iter().flat_map(|need| plan.with_required(*need)))
+                .filter(|need| !met[need.0])
+                .collect();
+            lacks.sort();
+            lacks.dedup();
+            let failed = plan.all().filter(|b| behind[b.0] && rows[b.0].state == State::Failed);
+            Remains {
+                task: rows[ix.0].id.clone(),
+                lacks: lacks.iter().map(|need| plan.prerequisites[need.0].name.clone()).collect(),
+                failed: failed.map(|b| rows[b.0].id.clone()).collect(),
+            }
+        })
+        .collect();
+    Assumed {
+        prerequisites: all.iter().map(|need| plan.prerequisites[need.0].name.clone()).collect(),
+        releases: plan.all().filter(|ix| then[ix.0] && !now[ix.0]).map(|ix| rows[ix.0].id.clone()).collect(),
+        remains,
     }
 }
 

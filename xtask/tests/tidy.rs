@@ -268,6 +268,7 @@ fn every_key_is_documented_where_it_belongs() {
         ("PrerequisiteTable", "## `[prerequisite.NAME]`"),
         ("RemedyTable", "## `[prerequisite.NAME]`"),
         ("FactTable", "## `[fact.NAME]`"),
+        ("ProfileTable", "## `[profile.NAME]`"),
         ("PhaseTable", "## `[[phase]]`"),
         ("TaskTable", "## `[[phase.task]]`"),
         ("HintTable", "## `[[phase.task]]`"),

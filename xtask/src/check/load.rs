@@ -208,6 +208,11 @@ impl Check for LoadCheck {
         format!("{} answers {}: {}{meanwhile}", self.load, wanted(&self.status.0), self.allowed())
     }
 
+    fn is_repeatable(&self) -> bool {
+        // A load is put on what serves others.
+        false
+    }
+
     fn observe(&self, cx: &Context<'_>) -> Finding {
         self.look(cx).map_or_else(|finding| finding, Finding::met_with)
     }

@@ -171,6 +171,10 @@ pub trait Check: fmt::Debug + Send + Sync {
     fn is_local(&self) -> bool {
         false
     }
+    /// True if looking changes nothing, so that it can be done at any time.
+    fn is_repeatable(&self) -> bool {
+        true
+    }
 }
 
 /// What a kind refuses when the file is read although each key alone is right: a check that can never hold.

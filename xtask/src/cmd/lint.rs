@@ -5,7 +5,8 @@ use clap::CommandFactory as _;
 use super::open;
 use crate::cli::{Cli, Global};
 use crate::failure::{Failure, exit};
-use crate::pipeline::file;
+use crate::pipeline::diagnostic::render;
+use crate::pipeline::{file, policy};
 use crate::ui::Ui;
 use crate::wording;
 
@@ -13,6 +14,12 @@ use crate::wording;
 pub fn lint(global: &Global, ui: &Ui) -> Result<u8, Failure> {
     let project = open(global, ui)?;
     let plan = &project.plan;
+    let problems = policy::impossible(plan);
+    if !problems.is_empty() {
+        ui.say(render(&project.source, &problems, ui.stderr_colour()).trim_end());
+        let n = wording::plural(problems.len(), "task");
+        return Err(Failure::usage(format!("{n} of `{}` can never be done there", plan.id)));
+    }
     ui.say(&format!(
         "`{}` is fine: {} in {}, {}",
         plan.id,

@@ -1,7 +1,7 @@
 //! `status`, `doctor`, `explain`: looking without running or writing anything.
 
-use super::{Project, find_task, history, open};
-use crate::cli::{ExplainArgs, Global};
+use super::{Project, find_prerequisite, find_task, history, open};
+use crate::cli::{DoctorArgs, ExplainArgs, Global};
 use crate::drive;
 use crate::failure::{Failure, exit};
 use crate::ledger::History;
@@ -27,7 +27,7 @@ pub fn status(global: &Global, json: bool, ui: &Ui) -> Result<u8, Failure> {
 }
 
 /// `doctor`: asks for every prerequisite, also those that no unfinished task needs.
-pub fn doctor(global: &Global, json: bool, ui: &Ui) -> Result<u8, Failure> {
+pub fn doctor(global: &Global, args: &DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let project = open(global, ui)?;
     let history = history(&project, ui)?;
     let world = super::run::looking(&project);
@@ -43,11 +43,24 @@ pub fn doctor(global: &Global, json: bool, ui: &Ui) -> Result<u8, Failure> {
         }
     }
     let status = status::status(&project.plan, &history, &observed);
-    if json {
-        let value = serde_json::json!({
+    let assumed = match args.assume.is_empty() {
+        true => None,
+        false => {
+            let names: Result<Vec<_>, _> =
+                args.assume.iter().map(|name| find_prerequisite(&project.plan, name)).collect();
+            Some(status::assume(&project.plan, &observed, &status.tasks, &names?))
+        }
+    };
+    if args.json {
+        let mut value = serde_json::json!({
             "version": status.version, "pipeline": status.pipeline, "prerequisites": status.prerequisites, "next": status.next,
         });
+        if let Some(assumed) = &assumed {
+            value["assumed"] = serde_json::json!(assumed);
+        }
         ui.data(&format!("{value:#}\n"));
+    } else if let Some(assumed) = &assumed {
+        ui.data(&view::assumed(&status, assumed, ui.stdout_colour()));
     } else {
         ui.data(&view::doctor(&status, ui.stdout_colour()));
     }

@@ -7,11 +7,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::{Cli, Command, Global, PipelineCall};
 use crate::failure::{Failure, exit};
-use crate::ids::TaskIx;
+use crate::ids::{NeedIx, TaskIx};
 use crate::ledger::History;
 use crate::ledger::event::Git;
 use crate::ledger::store::{self, Home};
 use crate::pipeline::diagnostic::{Source, render};
+use crate::pipeline::plan::Phase;
 use crate::pipeline::resolve::SIZE_LIMIT;
 use crate::pipeline::{Plan, resolve_here};
 use crate::ui::{Colour, Ui};
@@ -25,6 +26,7 @@ mod look;
 mod mark;
 mod report;
 mod run;
+mod verify;
 
 /// The file that is looked for.
 const FILE: &str = "pipeline.toml";
@@ -37,6 +39,8 @@ pub struct Project {
     pub root: Utf8PathBuf,
     /// Where it keeps its things.
     pub home: Home,
+    /// The file, for messages.
+    pub source: Source,
 }
 
 /// Does what the command line says; the result is the exit code.
@@ -47,11 +51,12 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<u8, Failure> {
         Some(Command::Run(args)) => run::run(global, &args, run::Mode::All, ui),
         Some(Command::Resume(args)) => run::run(global, &args, run::Mode::Resume, ui),
         Some(Command::Status(args)) => look::status(global, args.json, ui),
-        Some(Command::Doctor(args)) => look::doctor(global, args.json, ui),
+        Some(Command::Doctor(args)) => look::doctor(global, &args, ui),
         Some(Command::Explain(args)) => look::explain(global, &args, ui),
         Some(Command::List(args)) => list::list(global, args.json, ui),
         Some(Command::Graph(args)) => graph::graph(global, &args, ui),
         Some(Command::Log(args)) => log::log(global, &args, ui),
+        Some(Command::Verify(args)) => verify::verify(global, &args, ui),
         Some(Command::Report(args)) => report::report(global, &args, ui),
         Some(Command::Skip(args)) => mark::skip(global, &args, ui),
         Some(Command::Forget(args)) => mark::forget(global, &args, ui),
@@ -72,6 +77,7 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
     if let Ok(call) = &call {
         merged.file = call.global.file.clone().or(merged.file);
         merged.set.extend(call.global.set.iter().cloned());
+        merged.profile = call.global.profile.clone().or(merged.profile);
     }
     let recoloured =
         call.as_ref().ok().filter(|c| c.global.color != Colour::Auto).map(|c| Ui::new(c.global.color));
@@ -149,14 +155,15 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
         .map_err(|e| failed(&format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;
     let full = path.canonicalize_utf8().map_err(|e| failed(&e))?;
     let root = full.parent().map(Utf8Path::to_owned).unwrap_or_default();
-    match resolve_here(&text, &overrides, &environment) {
-        Ok(plan) => Ok(Project { plan, home: Home::new(&root), root }),
+    let shown =
+        here().ok().and_then(|here| full.strip_prefix(&here).ok().map(Utf8Path::to_owned)).unwrap_or(path);
+    let source = Source { path: shown, text };
+    match resolve_here(&source.text, &overrides, &environment) {
+        Ok(mut plan) => {
+            plan.profile = global.profile.as_ref().map(|name| find_profile(&plan, name)).transpose()?;
+            Ok(Project { plan, home: Home::new(&root), root, source })
+        }
         Err(problems) => {
-            let shown = here()
-                .ok()
-                .and_then(|here| full.strip_prefix(&here).ok().map(Utf8Path::to_owned))
-                .unwrap_or(path);
-            let source = Source { path: shown, text };
             ui.say(render(&source, &problems, ui.stderr_colour()).trim_end());
             Err(Failure::usage(format!(
                 "`{}` has {}; nothing was run",
@@ -165,6 +172,45 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
             )))
         }
     }
+}
+
+/// A profile by its name, or what was probably meant.
+fn find_profile(plan: &Plan, name: &str) -> Result<usize, Failure> {
+    let names = plan.profiles.iter().map(|p| p.name.as_str());
+    plan.profiles.iter().position(|p| p.name == name).ok_or_else(|| {
+        let failure = Failure::usage(format!("there is no profile `{name}`"));
+        failure.hint(not_found(name, names, "profile"))
+    })
+}
+
+/// What may have been meant by a name that nobody declares.
+fn not_found<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone, what: &str) -> String {
+    if let Some(near) = wording::nearest(name, known.clone()) {
+        return format!("did you mean `{near}`?");
+    }
+    let names: Vec<String> = known.map(|n| format!("`{n}`")).collect();
+    match names.is_empty() {
+        true => format!("this pipeline declares no {what}"),
+        false => format!("there {} {}", if names.len() == 1 { "is" } else { "are" }, wording::list(&names)),
+    }
+}
+
+/// A phase by its id, or what was probably meant.
+pub fn find_phase<'p>(plan: &'p Plan, id: &str) -> Result<&'p Phase, Failure> {
+    let ids = plan.phases.iter().map(|p| p.id.as_str());
+    plan.phases
+        .iter()
+        .find(|p| p.id == id)
+        .ok_or_else(|| Failure::usage(format!("there is no phase `{id}`")).hint(not_found(id, ids, "phase")))
+}
+
+/// A prerequisite by its name, or what was probably meant.
+pub fn find_prerequisite(plan: &Plan, name: &str) -> Result<NeedIx, Failure> {
+    let names = plan.prerequisites.iter().map(|p| p.name.as_str());
+    plan.prerequisites.iter().position(|p| p.name == name).map(NeedIx).ok_or_else(|| {
+        let failure = Failure::usage(format!("there is no prerequisite `{name}`"));
+        failure.hint(not_found(name, names, "prerequisite"))
+    })
 }
 
 /// Values of variables from the environment, perhaps for other pipelines.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Project, find_task, git, open};
+use super::{Project, find_phase, find_task, git, open};
 use crate::cli::{Global, RunArgs};
 use crate::drive::{self, Asked, Ran, Run};
 use crate::exec::{Instance, Room, Signalled};
@@ -12,6 +12,7 @@ use crate::ledger::event::{Event, RunEnded};
 use crate::ledger::store::{Ledger, Refused, health_notes};
 use crate::ledger::{History, store};
 use crate::pipeline::Plan;
+use crate::pipeline::policy::Policy;
 use crate::status::{self, Reason, Row, State, Status, Summary};
 use crate::ui::Ui;
 use crate::view;
@@ -126,15 +127,7 @@ fn choose(plan: &Plan, history: &History, args: &RunArgs, mode: Mode) -> Result<
         named[find_task(plan, id)?.0] = true;
     }
     for id in &args.phase {
-        let Some(phase) = plan.phases.iter().find(|p| p.id == *id) else {
-            let failure = Failure::usage(format!("there is no phase `{id}`"));
-            let near = wording::nearest(id, plan.phases.iter().map(|p| p.id.as_str()));
-            let known: Vec<String> = plan.phases.iter().map(|p| format!("`{}`", p.id)).collect();
-            return Err(failure.hint(near.map_or_else(
-                || format!("phases are {}", wording::list(&known)),
-                |n| format!("did you mean `{n}`?"),
-            )));
-        };
+        let phase = find_phase(plan, id)?;
         phase.tasks.iter().for_each(|ix| named[ix.0] = true);
     }
     if args.task.is_empty() && args.phase.is_empty() {
@@ -157,9 +150,10 @@ fn exit_code(ran: &Ran, asked: &Asked, args: &RunArgs, room: &Room) -> u8 {
     }
     let rows: Vec<&Row> =
         ran.rows.iter().enumerate().filter(|(i, _)| asked.selected[*i]).map(|(_, r)| r).collect();
-    if rows.iter().any(|r| r.state == State::Failed) {
+    let policy = |row: &Row| if args.blocked_ok { row.policy.map(|_| Policy::Ok) } else { row.policy };
+    if rows.iter().any(|r| r.state == State::Failed || policy(r) == Some(Policy::Fail)) {
         exit::FAILED
-    } else if rows.iter().all(|r| r.state.satisfies()) || args.blocked_ok {
+    } else if rows.iter().all(|r| r.state.satisfies() || policy(r) == Some(Policy::Ok)) || args.blocked_ok {
         exit::DONE
     } else {
         exit::BLOCKED
@@ -167,7 +161,7 @@ fn exit_code(ran: &Ran, asked: &Asked, args: &RunArgs, room: &Room) -> u8 {
 }
 
 /// Renders the report from evidence and writes it if it says something new.
-fn write_report(project: &Project, history: &History, world: &Real) -> Result<(), Failure> {
+pub(super) fn write_report(project: &Project, history: &History, world: &Real) -> Result<(), Failure> {
     let Some(path) = &project.plan.report else { return Ok(()) };
     let observed = drive::recall(&project.plan, history, world);
     let status = status::status(&project.plan, history, &observed);
@@ -286,6 +280,11 @@ fn dry_run_text(plan: &Plan, status: &Status, asked: &Asked, runs: &[TaskIx]) ->
 /// A world for commands that only look. There is nothing to clean up or to record, so a signal ends the questions
 /// that are being asked, and then the process.
 pub(super) fn looking(project: &Project) -> Real {
+    looking_with(project, Remembered::load(&project.home.digests()))
+}
+
+/// The same with what is remembered about files.
+pub(super) fn looking_with(project: &Project, remembered: Remembered) -> Real {
     let room = Arc::new(Room::new());
     let listener = room.listen(|signal| {
         let (Signalled::First(cause) | Signalled::Second(cause)) = signal;
@@ -297,7 +296,7 @@ pub(super) fn looking(project: &Project) -> Real {
     });
     // It listens for as long as the process lives.
     std::mem::forget(listener);
-    Real::new(project.root.clone(), room, Remembered::load(&project.home.digests()))
+    Real::new(project.root.clone(), room, remembered)
 }
 
 /// Opens the ledger for a record made by hand.

@@ -81,6 +81,8 @@ pub enum Event {
     TornDown(TornDown),
     /// A finished task was looked at again, and it no longer holds.
     Drifted(Drifted),
+    /// A finished task was looked at again, and it holds.
+    Confirmed(Confirmed),
     /// The checks of a gate or a criterion were made, and their findings differ from those on record.
     Concluded(Concluded),
 }
@@ -100,6 +102,7 @@ impl Event {
             Self::TaskForgotten(_) => "task-forgotten",
             Self::TornDown(_) => "torn-down",
             Self::Drifted(_) => "drifted",
+            Self::Confirmed(_) => "confirmed",
             Self::Concluded(_) => "concluded",
         }
     }
@@ -118,6 +121,7 @@ impl Event {
             Self::TaskSkipped(e) | Self::TaskForgotten(e) => to_raw_value(e),
             Self::TornDown(e) => to_raw_value(e),
             Self::Drifted(e) => to_raw_value(e),
+            Self::Confirmed(e) => to_raw_value(e),
             Self::Concluded(e) => to_raw_value(e),
         }
     }
@@ -136,6 +140,9 @@ pub struct RunStarted {
     pub os: String,
     /// The arguments, without the program.
     pub arguments: Vec<String>,
+    /// The profile in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// The repository's state, if it is in git.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<Git>,
@@ -366,6 +373,19 @@ pub struct Drifted {
     pub attempt: String,
     /// What was found now.
     pub checks: Vec<CheckRecord>,
+}
+
+/// A finished task still holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// The attempt that had passed.
+    pub attempt: String,
+    /// What was found now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckRecord>,
+    /// What was measured now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measurements: Vec<Measurement>,
 }
 
 /// Findings of a gate or a criterion.

@@ -66,6 +66,8 @@ pub struct TaskHistory {
     pub left_since: Option<Timestamp>,
     /// It was looked at after it had passed, and did not hold.
     pub drift: Option<(Drifted, Timestamp)>,
+    /// It was looked at after it had passed, and held.
+    pub confirmed: Option<Timestamp>,
     /// What its last attempt had set up was taken down.
     pub torn_down: bool,
     /// Durations of attempts that passed, newest last, at most [`KEPT_DURATIONS`].
@@ -119,6 +121,7 @@ struct Slot<'a> {
     left: Option<Unread<'a>>,
     left_since: Option<Timestamp>,
     drift: Option<Unread<'a>>,
+    confirmed: Option<Unread<'a>>,
     torn_down: Option<&'a RawValue>,
     durations: Vec<Duration>,
     attempts: u32,
@@ -216,6 +219,7 @@ impl<'a> Slot<'a> {
                 self.left_since = None;
                 self.torn_down = None;
                 self.drift = None;
+                self.confirmed = None;
                 self.attempts += 1;
             }
             "task-ended" => {
@@ -247,7 +251,15 @@ impl<'a> Slot<'a> {
                 *self = Self { durations, attempts, ..Self::default() };
             }
             "torn-down" => self.torn_down = Some(body),
-            "drifted" => self.drift = Some((header, body)),
+            // Of two looks the later counts.
+            "drifted" => {
+                self.drift = Some((header, body));
+                self.confirmed = None;
+            }
+            "confirmed" => {
+                self.drift = None;
+                self.confirmed = Some((header, body));
+            }
             _ => return false,
         }
         true
@@ -280,6 +292,10 @@ impl<'a> Slot<'a> {
             left: self.left.and_then(|(_, b)| serde_json::from_str(b.get()).ok()),
             left_since: self.left_since,
             drift: self.drift.and_then(|(h, b)| Some((serde_json::from_str(b.get()).ok()?, h.at))),
+            confirmed: self
+                .confirmed
+                .filter(|(_, body)| attempt_of(body).is_some_and(|a| id.as_deref() == Some(a)))
+                .map(|(header, _)| header.at),
             torn_down,
             durations: self.durations,
             attempts: self.attempts,

@@ -69,6 +69,10 @@ impl Source for FromSource {
             .ok_or_else(|| Finding::unknown(format!("the task `{task}` has not recorded `{measurement}`")))
     }
 
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
     fn taken_from(&self) -> Option<(&str, &str)> {
         Some((&self.from.0.task, &self.from.0.measurement))
     }

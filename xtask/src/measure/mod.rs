@@ -46,6 +46,10 @@ pub trait Source: fmt::Debug + Send + Sync {
     fn only_unit(&self) -> Option<Unit> {
         None
     }
+    /// True if it can be taken at any time, not only while the task runs.
+    fn is_repeatable(&self) -> bool {
+        true
+    }
 }
 
 /// A number to be measured, as it is declared.
@@ -125,6 +129,11 @@ impl Measure {
     /// The named step whose time it is.
     pub fn step(&self) -> Option<&str> {
         self.source.step()
+    }
+
+    /// True if it can be taken at any time, not only while the task runs.
+    pub fn is_repeatable(&self) -> bool {
+        self.source.is_repeatable()
     }
 }
 

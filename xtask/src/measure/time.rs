@@ -41,6 +41,10 @@ impl Source for TimeSource {
         (self.time != ATTEMPT).then_some(self.time.as_str())
     }
 
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
     fn only_unit(&self) -> Option<Unit> {
         Some(Unit::Seconds)
     }

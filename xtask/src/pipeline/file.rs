@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::condition::Condition;
 use super::diagnostic::Diagnostic;
 use super::line::{Line, Shell};
+use super::policy::{Blocked, ProfileTable};
 use super::read::{
     At, Defs, Glob, InsidePath, Map, OneOrMany, Pattern, Period, Read, Reader, Record, Switch, Value,
     described, digest, head, record, record_schema,
@@ -29,6 +30,8 @@ record! {
         prerequisite: Map<PrerequisiteTable>,
         /// Questions to this machine whose answers `when` can name.
         fact: Map<FactTable>,
+        /// Places where the pipeline runs, such as `ci`, for `--profile`.
+        profile: Map<ProfileTable>,
         /// Groups of tasks, in the order of the report.
         phase: Vec<PhaseTable>,
         /// Rules that must hold for the whole, each proved by checks.
@@ -205,6 +208,10 @@ record! {
         needs: Vec<At<String>>,
         /// Prerequisites of every task of the phase.
         requires: Vec<At<String>>,
+        /// What it means that a task of the phase is blocked: "ok", "warn" or "fail", or a table of these by profile, with `any` for the rest.
+        blocked: Option<Blocked>,
+        /// Who answers for its tasks.
+        owner: Option<String>,
         /// The tasks.
         task: Vec<TaskEntry>,
     }
@@ -267,6 +274,14 @@ record! {
         estimate: Option<Period>,
         /// What to do when it fails, by what it printed.
         hint: Vec<HintTable>,
+        /// What it means that it is blocked: "ok", "warn" or "fail", or a table of these by profile, with `any` for the rest. Default: what its phase says.
+        blocked: Option<Blocked>,
+        /// Who answers for it. Default: the owner of its phase.
+        owner: Option<String>,
+        /// Where it is talked about: the address of a ticket or a page.
+        link: Option<Link>,
+        /// Whether its checks and measurements can be made again later. Default: not if it cleans up after itself with `finally`.
+        verify: Option<bool>,
     }
 }
 
@@ -299,6 +314,46 @@ record! {
         regex: Option<Pattern>,
         /// Ask only if this is so; the first of several whose condition holds is asked.
         when: Option<Condition>,
+    }
+}
+
+/// The address of a page.
+#[derive(Debug, Clone)]
+pub struct Link(pub String);
+
+impl Read for Link {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let text = value.get_ref().as_str().filter(|t| {
+            let rest = t.strip_prefix("https://").or_else(|| t.strip_prefix("http://"));
+            rest.is_some_and(|rest| {
+                !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control())
+            })
+        });
+        if text.is_none() {
+            r.wrong_type(value, "an address that begins with https:// or http://");
+        }
+        text.map(|t| Self(t.to_owned()))
+    }
+    fn schema(_: &mut Defs) -> Json {
+        json!({ "type": "string", "pattern": "^https?://\\S+$" })
+    }
+}
+
+impl CaptureTable {
+    /// The value in what the command printed; `command` is how it is shown where there is none.
+    pub fn extract(&self, stdout: &str, command: &str) -> Result<String, String> {
+        let value = stdout.trim();
+        let Some(regex) = &self.regex else {
+            return match value.is_empty() {
+                true => Err(format!("`{command}` printed nothing")),
+                false => Ok(value.to_owned()),
+            };
+        };
+        let found = regex.regex().captures(value).and_then(|c| c.get(1).or_else(|| c.get(0)));
+        found.map(|m| m.as_str().to_owned()).ok_or_else(|| {
+            let shown = wording::first_line(value, 120);
+            format!("nothing in what `{command}` printed matches `{}`: `{shown}`", regex.as_str())
+        })
     }
 }
 
@@ -415,7 +470,7 @@ pub struct TaskEntry {
 /// Keys that a task's result does not follow from: a change of one leaves finished work finished.
 const COSMETIC: &[&str] = &[
     "id", "title", "needs", "requires", "when", "finally", "teardown", "plain", "secret", "timeout", "grace",
-    "retry", "lock", "provides", "always", "estimate", "hint",
+    "retry", "lock", "provides", "always", "estimate", "hint", "blocked", "owner", "link", "verify",
 ];
 
 /// Run-time names that every task knows: the id of the run, and a folder of its own that goes away with the attempt.

@@ -5,6 +5,7 @@ pub mod diagnostic;
 pub mod file;
 pub mod line;
 pub mod plan;
+pub mod policy;
 pub mod read;
 pub mod resolve;
 pub mod template;

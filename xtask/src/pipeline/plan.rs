@@ -10,6 +10,7 @@ use camino::Utf8PathBuf;
 use super::condition::Condition;
 use super::file::{CaptureTable, HintTable, RemedyTable, Step, Versions};
 use super::line::Line;
+use super::policy::{Blocked, Policy};
 use super::read::{Glob, Pattern};
 use super::template::Template;
 use crate::check::CheckSpec;
@@ -41,6 +42,10 @@ pub struct Plan {
     pub prerequisites: Vec<Prerequisite>,
     /// Facts in the order of the file.
     pub facts: Vec<Fact>,
+    /// Profiles in the order of the file.
+    pub profiles: Vec<Profile>,
+    /// The profile that is in use, by position.
+    pub profile: Option<usize>,
     /// Phases in the order of the report.
     pub phases: Vec<Phase>,
     /// Tasks in the order of the report.
@@ -146,6 +151,19 @@ pub struct Phase {
     pub title: String,
     /// Its tasks, in the order of the file.
     pub tasks: Vec<TaskIx>,
+    /// What it means that one of them is blocked.
+    pub blocked: Option<Blocked>,
+}
+
+/// A place where the pipeline runs.
+#[derive(Debug)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// Prerequisites that are met there.
+    pub promises: Vec<NeedIx>,
+    /// What it means that a task is blocked, where nobody else says so.
+    pub blocked: Option<Policy>,
 }
 
 /// A task.
@@ -205,6 +223,14 @@ pub struct Task {
     pub estimate: Option<Duration>,
     /// What to do when it fails.
     pub hints: Vec<HintTable>,
+    /// What it means that it is blocked.
+    pub blocked: Option<Blocked>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// The address where it is talked about.
+    pub link: Option<String>,
+    /// Whether its checks can be made again, if the file says so.
+    pub verify: Option<bool>,
     /// What its result follows from.
     pub definition: Definition,
     /// The header of its table in the file.
@@ -292,6 +318,44 @@ impl Plan {
     /// Positions of all tasks in the order of the report.
     pub fn all(&self) -> impl Iterator<Item = TaskIx> + use<> {
         (0..self.tasks.len()).map(TaskIx)
+    }
+
+    /// The profile that is in use.
+    pub fn active(&self) -> Option<&Profile> {
+        self.profiles.get(self.profile?)
+    }
+
+    /// What it means that a task is blocked, as far as the task or its phase says so.
+    pub fn own_policy(&self, ix: TaskIx) -> Option<Policy> {
+        let profile = self.active().map(|p| p.name.as_str());
+        let task = self.task(ix);
+        let said = |blocked: &Option<Blocked>| blocked.as_ref().and_then(|b| b.under(profile));
+        said(&task.blocked).or_else(|| said(&self.phases[task.phase.0].blocked))
+    }
+
+    /// The same for tasks and phases that do not say so.
+    pub fn default_policy(&self) -> Policy {
+        self.active().and_then(|p| p.blocked).unwrap_or(Policy::Warn)
+    }
+
+    /// True if the profile in use promises a prerequisite.
+    pub fn promised(&self, need: NeedIx) -> bool {
+        self.active().is_some_and(|p| p.promises.contains(&need))
+    }
+
+    /// A prerequisite and everything that it requires.
+    pub fn with_required(&self, need: NeedIx) -> Vec<NeedIx> {
+        let mut out = vec![need];
+        let mut at = 0;
+        while let Some(next) = out.get(at).copied() {
+            for inner in &self.prerequisites[next.0].requires {
+                if !out.contains(inner) {
+                    out.push(*inner);
+                }
+            }
+            at += 1;
+        }
+        out
     }
 
     /// `wanted` and everything that it stands on.

@@ -12,7 +12,7 @@ use super::file::{self, File, TaskEntry, is_variable_name};
 use super::line::Line;
 use super::plan::{
     Criterion, DEFAULT_GRACE, DEFAULT_PROBE_TIMEOUT, DEFAULT_TIMEOUT, Definition, Deliverable, Fact, Gate,
-    Phase, Plan, Prerequisite, Risk, Task,
+    Phase, Plan, Prerequisite, Profile, Risk, Task,
 };
 use super::read::{At, Map, Reader, Record};
 use super::template::Template;
@@ -291,7 +291,12 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
         let mut phases: Vec<Phase> = file
             .phase
             .iter()
-            .map(|p| Phase { id: p.id.value.clone(), title: p.title.clone(), tasks: Vec::new() })
+            .map(|p| Phase {
+                id: p.id.value.clone(),
+                title: p.title.clone(),
+                tasks: Vec::new(),
+                blocked: p.blocked.clone(),
+            })
             .collect();
         for (i, (phase, _)) in self.entries.iter().enumerate() {
             phases[*phase].tasks.push(TaskIx(i));
@@ -321,6 +326,7 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
                 timeout: f.timeout.map_or(DEFAULT_PROBE_TIMEOUT, |p| p.0),
             })
             .collect();
+        let profiles = self.read_profiles();
         let plan = Plan {
             id: file.pipeline.id.value.clone(),
             title: file.pipeline.title.clone(),
@@ -329,6 +335,8 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
             vars: self.r.vars.clone(),
             prerequisites,
             facts,
+            profiles,
+            profile: None,
             phases,
             gates: self.gates(),
             criteria: self.criteria(&tasks),
@@ -387,6 +395,38 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
                     install: p.install.clone(),
                     permit: p.permit.clone(),
                 }
+            })
+            .collect()
+    }
+
+    fn read_profiles(&mut self) -> Vec<Profile> {
+        let file = self.file;
+        for (name, _) in file.profile.iter() {
+            if !is_id(&name.value) || name.value == "any" {
+                let hint = "use letters, digits, `_`, `-` and `.`, starting with a letter; `any` is taken";
+                let problem = format!("`{}` can't be the name of a profile", name.value.escape_debug());
+                self.r.report(Diagnostic::new(name.span.clone(), problem).hint(hint));
+            }
+        }
+        let names: Vec<&str> = file.profile.iter().map(|(name, _)| name.value.as_str()).collect();
+        let phases = file.phase.iter().flat_map(|p| &p.blocked);
+        let tasks = self.entries.iter().flat_map(|(_, t)| &t.table.blocked);
+        for (name, (_, span)) in phases.chain(tasks).flat_map(|b| &b.by_profile) {
+            if !names.contains(&name.as_str()) {
+                let problem = Diagnostic::new(span.clone(), format!("there is no profile `{name}`"));
+                let near = wording::nearest(name, names.iter().copied());
+                self.r.report(problem.hint(near.map_or_else(
+                    || format!("declare it as [profile.{name}]"),
+                    |near| format!("did you mean `{near}`?"),
+                )));
+            }
+        }
+        file.profile
+            .iter()
+            .map(|(name, p)| Profile {
+                name: name.value.clone(),
+                promises: self.needs(&p.promises),
+                blocked: p.blocked,
             })
             .collect()
     }
@@ -454,6 +494,10 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
             always: t.always.0,
             estimate: t.estimate.map(|p| p.0),
             hints: t.hint.clone(),
+            blocked: t.blocked.clone(),
+            owner: t.owner.clone().or_else(|| self.file.phase[phase].owner.clone()),
+            link: t.link.as_ref().map(|l| l.0.clone()),
+            verify: t.verify,
             definition: Definition { keys: entry.keys.clone(), vars: entry.vars.clone() },
             span: entry.span.clone(),
         }

@@ -54,12 +54,21 @@ fn environment() -> Environment<'static> {
     env.add_filter("date", |timestamp: &str| timestamp.split('T').next().unwrap_or_default().to_owned());
     env.add_filter("duration", |ms: u64| wording::duration(Duration::from_millis(ms)));
     env.add_filter("fence", fence);
+    env.add_filter("link", link);
     env.add_filter("measured", |m: Serde<Measurement>| m.0.show());
     env.add_filter("plural", |n: usize, noun: &str| wording::plural(n, noun));
     env.add_filter("ranges", |ids: Vec<String>| wording::ranges(&ids));
     env.add_filter("symbol", symbol);
     env.add_filter("words", |items: Vec<String>| wording::list(&items));
     env
+}
+
+/// An address as a link to itself. Only what can't end the brackets early, and nothing that could be a script.
+fn link(address: &str) -> Value {
+    let web = ["https://", "http://"].iter().any(|scheme| address.starts_with(scheme));
+    let plain =
+        !address.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '\\'));
+    safe(if web && plain { format!("<{address}>") } else { escape::code(address) })
 }
 
 /// Tags on lines of their own leave nothing behind, so that a template looks like what it makes.

@@ -152,6 +152,10 @@ pub struct BlockedTask {
     pub state: State,
     /// What it waits for beside its prerequisites: chains of tasks to the root, undecided conditions.
     pub waits: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Where it is talked about: an http or https address.
+    pub link: Option<String>,
 }
 
 /// A prerequisite that is not met.
@@ -690,7 +694,7 @@ fn blocked_phase(number: usize, phase: &PhaseRow, find: &Finder<'_>) -> Option<B
         counts: counts_of(&rows),
         tasks: rows.iter().map(|r| blocked_task(r, find)).collect(),
         prerequisites,
-        since: rows.iter().filter_map(|r| r.left_since).min(),
+        since: rows.iter().filter_map(|r| r.blocked_since).min(),
     })
 }
 
@@ -725,7 +729,14 @@ fn blocked_task(row: &Row, find: &Finder<'_>) -> BlockedTask {
         waits.push(format!("also needs {}", needed(row)));
     }
     let waits = (!waits.is_empty()).then(|| waits.join("; "));
-    BlockedTask { id: row.id.clone(), title: row.title.clone(), state: row.state, waits }
+    BlockedTask {
+        id: row.id.clone(),
+        title: row.title.clone(),
+        state: row.state,
+        waits,
+        owner: row.owner.clone(),
+        link: row.link.clone(),
+    }
 }
 
 /// Ids of the tasks that it needs and that are not done.

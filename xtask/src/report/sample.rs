@@ -5,13 +5,15 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::check::Finding;
+use crate::ids::Digest;
 use crate::ledger::Outcome;
 use crate::ledger::event::{CheckRecord, CommandRecord, Failure, FailureKind, Tool};
 use crate::measure::Measurement;
 use crate::observed::Verdict;
+use crate::pipeline::policy::Policy;
 use crate::status::{
-    AttemptRow, Change, CriterionRow, DeliverableRow, FileChange, GateRow, Link, NextStep, PhaseRow,
-    PipelineHead, PrerequisiteRow, Reason, RiskRow, Row, Standing, State, Status, Summary, VERSION,
+    AttemptRow, Change, CriterionRow, DeliverableRow, FileChange, FileDiffers, GateRow, Link, NextStep,
+    PhaseRow, PipelineHead, PrerequisiteRow, Reason, RiskRow, Row, Standing, State, Status, Summary, VERSION,
 };
 
 /// Nothing at all.
@@ -20,6 +22,7 @@ pub fn empty() -> Status {
         version: VERSION,
         pipeline: PipelineHead { id: "demo".to_owned(), title: "Demo".to_owned() },
         as_of: None,
+        now: None,
         branch: None,
         revision: None,
         summary: Summary::default(),
@@ -59,6 +62,7 @@ pub fn complete() -> Status {
     }];
     let head = Status {
         as_of: Some(at("2026-01-27T23:59:59Z")),
+        now: None,
         branch: Some("main".to_owned()),
         gates,
         criteria,
@@ -84,6 +88,7 @@ pub fn rich() -> Status {
     let head = Status {
         pipeline: PipelineHead { id: "phase4".to_owned(), title: "Phase IV Status Report".to_owned() },
         as_of: Some(at("2026-01-27T10:20:30Z")),
+        now: None,
         branch: Some("003-phase-iv_infrastructure".to_owned()),
         revision: Some("4f41f60".to_owned()),
         prerequisites: prerequisites(),
@@ -150,7 +155,10 @@ fn containers() -> Vec<Row> {
     backend.needs = vec!["T004".to_owned()];
     backend.requires = vec!["docker".to_owned()];
     backend.commands = vec!["docker build -t backend docker/backend".to_owned()];
-    backend.left_since = Some(at("2026-01-21T08:00:00Z"));
+    backend.owner = Some("platform".to_owned());
+    backend.link = Some("https://example.org/tickets/6".to_owned());
+    backend.policy = Some(Policy::Warn);
+    backend.blocked_since = Some(at("2026-01-21T08:00:00Z"));
     let mut frontend = task("T007", "containers", State::Blocked, vec![docker()]);
     frontend.commands =
         vec!["docker build -t frontend .".to_owned(), "docker tag frontend latest".to_owned()];
@@ -193,15 +201,25 @@ fn deployment() -> Vec<Row> {
     vec![failed, died, stopped, stale, task("T015", "polish", State::Ready, Vec::new()), running, blocked]
 }
 
+fn differs(path: &str, how: FileChange) -> FileDiffers {
+    let digest = |text: &str| Some(Digest::of(text.as_bytes()));
+    let old = if how == FileChange::Added { None } else { digest("old") };
+    FileDiffers {
+        path: path.into(),
+        how,
+        old,
+        new: if how == FileChange::Removed { None } else { digest("new") },
+    }
+}
+
 fn changes() -> Vec<Reason> {
     let (old, new) = (Some("v1".to_owned()), Some("v2".to_owned()));
-    let path = Utf8PathBuf::from;
     [
         Change::Definition { key: "run".to_owned() },
         Change::Variable { name: "tag".to_owned(), old: old.clone(), new: None },
-        Change::Input { path: path("docker/a.py"), how: FileChange::Changed },
-        Change::Input { path: path("docker/b.py"), how: FileChange::Added },
-        Change::Artifact { path: path("out.txt"), how: FileChange::Removed },
+        Change::Input(differs("docker/a.py", FileChange::Changed)),
+        Change::Input(differs("docker/b.py", FileChange::Added)),
+        Change::Artifact(differs("out.txt", FileChange::Removed)),
         Change::Tool { name: "helm".to_owned(), old, new },
         Change::Dependency { name: "T004".to_owned(), how: "was done again, with another result".to_owned() },
         Change::Drift {
@@ -228,6 +246,7 @@ fn prerequisites() -> Vec<PrerequisiteRow> {
         releases_directly: 0,
         needed_by: 0,
         remedy: None,
+        promised: false,
     };
     let path = |p: &str| Some(Utf8PathBuf::from(p));
     vec![
@@ -363,6 +382,7 @@ fn docker_row(releases: usize) -> PrerequisiteRow {
         releases_directly: 2.min(releases),
         needed_by: releases + 1,
         remedy: Some("sudo systemctl start docker".to_owned()),
+        promised: false,
     }
 }
 
@@ -394,7 +414,11 @@ fn task(id: &str, phase: &str, state: State, because: Vec<Reason>) -> Row {
         commands: Vec::new(),
         measurements: Vec::new(),
         attempt: None,
-        left_since: None,
+        blocked_since: None,
+        policy: None,
+        owner: None,
+        link: None,
+        seen: None,
         left: false,
         result: None,
         torn_down: false,
@@ -537,7 +561,7 @@ fn fill_change(change: &mut Change, text: &str) {
         Change::Variable { old, new, .. } | Change::Tool { old, new, .. } => {
             (*old, *new) = (Some(own()), Some(own()));
         }
-        Change::Input { path, .. } | Change::Artifact { path, .. } => *path = own().into(),
+        Change::Input(file) | Change::Artifact(file) => file.path = own().into(),
         Change::Dependency { how, .. } => *how = own(),
         Change::Drift { says, finding, .. } => (*says, *finding) = (own(), own()),
     }

@@ -8,7 +8,7 @@ use super::{Look, command, fill, unquoted, width, wrap};
 use crate::observed::Verdict;
 use crate::plain;
 use crate::report::outline;
-use crate::status::{PrerequisiteRow, Status};
+use crate::status::{Assumed, PrerequisiteRow, Status};
 use crate::wording::{list, plural};
 
 /// Every verdict, in the order in which they are counted.
@@ -34,6 +34,41 @@ pub fn doctor(status: &Status, look: impl Into<Look>) -> String {
     match outline::next_remedy(status).or_else(|| outline::next_command(status)) {
         Some((next, why)) => out.push_str(&command(&format!("Next ({})", unquoted(&why)), &next, 0, look)),
         None => out.push_str("Nothing is left to do.\n"),
+    }
+    out
+}
+
+/// What would be released if prerequisites were met, by phase, and what would still be held up.
+pub fn assumed(status: &Status, assumed: &Assumed, look: impl Into<Look>) -> String {
+    let look = look.into();
+    let names: Vec<&str> = assumed.prerequisites.iter().map(String::as_str).collect();
+    let mut out = wrap(
+        &format!(
+            "With {} met, {} could be done that {} now:",
+            list(&names),
+            plural(assumed.releases.len(), "task"),
+            if assumed.releases.len() == 1 { "can't" } else { "can't be" }
+        ),
+        0,
+        look.width,
+    );
+    if assumed.releases.is_empty() {
+        out = wrap(&format!("With {} met, no other task could be done.", list(&names)), 0, look.width);
+    }
+    for row in status.tasks.iter().filter(|r| assumed.releases.contains(&r.id)) {
+        out.push_str(&wrap(&format!("{}  {}", row.id, row.title), 2, look.width));
+    }
+    if !assumed.remains.is_empty() {
+        let _ = write!(out, "\nStill held up:\n");
+    }
+    for remains in &assumed.remains {
+        let mut why: Vec<String> = remains.lacks.iter().map(|n| format!("needs {n}")).collect();
+        why.extend(remains.failed.iter().map(|t| match *t == remains.task {
+            true => "failed".to_owned(),
+            false => format!("{t} failed"),
+        }));
+        let why = if why.is_empty() { String::new() } else { format!(": {}", list(&why)) };
+        out.push_str(&wrap(&format!("{}{why}", remains.task), 2, look.width));
     }
     out
 }

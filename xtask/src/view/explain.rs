@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::{Look, command, mark, style, unquoted, wrap};
+use crate::ids::Digest;
 use crate::measure::Measurement;
+use crate::pipeline::policy::Policy;
 use crate::plain;
 use crate::report::outline::{self, RESUME};
 use crate::status::{AttemptRow, Change, Reason, Row, State, Status, VERSION};
@@ -30,6 +32,18 @@ pub struct Explanation<'a> {
     pub chain: Vec<Step>,
     /// What to type, in this order.
     pub next: Vec<String>,
+    /// Who answers for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<&'a str>,
+    /// Where it is talked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<&'a str>,
+    /// Since when the last runs have left it blocked or waiting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked_since: Option<Timestamp>,
+    /// What it means that it is blocked or waiting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
     /// The last attempt, if there was one.
     pub evidence: Option<Evidence<'a>>,
 }
@@ -43,6 +57,8 @@ pub struct Step {
     pub task: String,
     /// What is so, as a sentence without a full stop.
     pub says: String,
+    /// The same for programs, as in the status.
+    pub because: Reason,
     /// What mends it on this system, to be typed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
@@ -58,6 +74,12 @@ pub struct Evidence<'a> {
     pub attempt: &'a AttemptRow,
     /// What it measured.
     pub measurements: &'a [Measurement],
+    /// When it was last seen to hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Timestamp>,
+    /// How long ago that was.
+    #[serde(skip)]
+    pub age: Option<Duration>,
 }
 
 /// Explains a task for people.
@@ -75,7 +97,12 @@ pub fn explanation<'a>(status: &Status, row: &'a Row) -> Explanation<'a> {
     let mut chain = Vec::new();
     walk(status, row, 0, &mut Said { tasks: vec![&row.id], prerequisites: Vec::new() }, &mut chain);
     let next = next(status, row, &chain);
-    let evidence = row.attempt.as_ref().map(|attempt| Evidence { attempt, measurements: &row.measurements });
+    let evidence = row.attempt.as_ref().map(|attempt| Evidence {
+        attempt,
+        measurements: &row.measurements,
+        seen: row.seen,
+        age: row.seen.and_then(|at| status.age(at)),
+    });
     let means = means(row);
     Explanation {
         version: VERSION,
@@ -85,6 +112,10 @@ pub fn explanation<'a>(status: &Status, row: &'a Row) -> Explanation<'a> {
         means,
         chain,
         next,
+        owner: row.owner.as_deref(),
+        link: row.link.as_deref(),
+        blocked_since: row.blocked_since,
+        policy: row.policy,
         evidence,
     }
 }
@@ -116,7 +147,8 @@ struct Said<'a> {
 fn walk<'a>(status: &'a Status, row: &'a Row, depth: usize, said: &mut Said<'a>, out: &mut Vec<Step>) {
     for reason in &row.because {
         let (remedy, hint) = help(reason);
-        let mut step = Step { depth, task: row.id.clone(), says: says(reason), remedy, hint };
+        let because = reason.clone();
+        let mut step = Step { depth, task: row.id.clone(), says: says(reason), because, remedy, hint };
         match reason {
             Reason::Prerequisite { name, .. } if said.prerequisites.contains(&name.as_str()) => continue,
             Reason::Prerequisite { name, .. } => said.prerequisites.push(name),
@@ -155,9 +187,18 @@ fn says(reason: &Reason) -> String {
         Reason::Interrupted { started, .. } => format!("{reason} (it began {})", show(*started)),
         Reason::Skipped { at, .. } => format!("{reason} ({})", at.strftime("%F")),
         Reason::Running { since } => format!("running since {}", show(*since)),
+        Reason::Changed(Change::Input(file) | Change::Artifact(file)) => match (file.old, file.new) {
+            (Some(old), Some(new)) => format!("{reason}: {} then, {} now", short(old), short(new)),
+            _ => reason.to_string(),
+        },
         Reason::Changed(Change::Drift { at, .. }) => format!("{reason} ({})", at.strftime("%F %R UTC")),
         _ => reason.to_string(),
     }
+}
+
+/// The beginning of a digest: enough to tell two contents apart.
+fn short(digest: Digest) -> String {
+    digest.to_string().chars().take(8).collect()
 }
 
 /// The remedy and the hint.
@@ -205,6 +246,17 @@ impl Explanation<'_> {
         let mut out = wrap(&format!("{}  {}", self.task, plain::line(self.title)), 0, look.width);
         let state = format!("{} {}", mark(self.state), self.state.name());
         out.push_str(&format!("{}: {}\n", look.paint(style(self.state), &state), self.means));
+        let mut about = Vec::new();
+        about.extend(self.blocked_since.map(|at| format!("since {}", at.strftime("%F %R UTC"))));
+        about.extend(self.owner.map(|owner| format!("owner: {owner}")));
+        about.extend(self.link.map(str::to_owned));
+        about.extend(self.policy.filter(|p| *p != Policy::Warn).map(|p| match p {
+            Policy::Fail => "it may not stay so: a run that leaves it so fails".to_owned(),
+            _ => "it may stay so".to_owned(),
+        }));
+        if !about.is_empty() {
+            out.push_str(&wrap(&about.join("; "), 2, look.width));
+        }
         if !self.chain.is_empty() {
             out.push('\n');
         }
@@ -259,6 +311,10 @@ impl Evidence<'_> {
             out.push_str(&wrap(&format!("at revision {revision}"), 2, look.width));
         }
         out.push_str(&wrap(&format!("log: {}", a.log), 2, look.width));
+        if let Some(seen) = self.seen {
+            let ago = self.age.map(|age| format!(", {} ago", wording::age(age))).unwrap_or_default();
+            out.push_str(&wrap(&format!("last seen to hold: {}{ago}", show(seen)), 2, look.width));
+        }
         out
     }
 

@@ -7,14 +7,16 @@ mod closing;
 mod doctor;
 mod explain;
 mod status;
+mod verify;
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub use self::closing::closing;
-pub use self::doctor::doctor;
+pub use self::doctor::{assumed, doctor};
 pub use self::explain::{Evidence, Explanation, Step, explain, explain_json, explanation};
 pub use self::status::status;
+pub use self::verify::{Verdict as Again, Verified, verified};
 use crate::plain;
 use crate::status::State;
 

@@ -1,17 +1,21 @@
 //! The table of states.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::{Look, command, fill, fit, mark, style, unquoted, width, wrap};
 use crate::measure::Measurement;
 use crate::plain;
 use crate::report::outline;
 use crate::status::{PhaseRow, Reason, Row, State, Status};
+use crate::wording;
 
 /// Columns before the id: the indentation, the mark and a space.
 const BEFORE_ID: usize = 4;
 /// Columns between the id, the title and the reason.
 const GAP: usize = 2;
+/// Evidence older than this is said to be old.
+const OLD: Duration = Duration::from_secs(24 * 60 * 60);
 /// The widest that the column of ids may become.
 const WIDEST_ID: usize = 24;
 
@@ -39,12 +43,22 @@ pub fn status(status: &Status, look: impl Into<Look>) -> String {
 }
 
 fn evidence(status: &Status, look: Look) -> String {
-    let text = match (&status.as_of, &status.branch) {
-        (None, _) => "no evidence yet".to_owned(),
-        (Some(at), None) => format!("evidence of {}", at.strftime("%F %R UTC")),
-        (Some(at), Some(branch)) => format!("evidence of {}, {branch}", at.strftime("%F %R UTC")),
-    };
-    format!("{}\n", look.dim(&fit(&text, look.width)))
+    let Some(at) = status.as_of else { return format!("{}\n", look.dim("no evidence yet")) };
+    let ago = |at| status.age(at).map(wording::age);
+    let mut text = format!("evidence of {}", at.strftime("%F %R UTC"));
+    text.extend(ago(at).map(|age| format!(", {age} ago")));
+    text.extend(status.branch.iter().map(|branch| format!(", {branch}")));
+    let mut out = format!("{}\n", look.dim(&fit(&text, look.width)));
+    // What was seen long ago may have gone since, and nobody looked.
+    let done = status.tasks.iter().filter(|r| r.state == State::Done);
+    let oldest = done.filter_map(|r| Some((r.seen?, &r.id))).min();
+    if let Some((at, id)) = oldest
+        && status.age(at).is_some_and(|age| age > OLD)
+    {
+        let text = format!("the oldest is {} old ({id}); `verify` looks again", ago(at).unwrap_or_default());
+        out.push_str(&format!("{}\n", look.dim(&fit(&text, look.width))));
+    }
+    out
 }
 
 fn heading(number: usize, phase: &PhaseRow, look: Look) -> String {
@@ -113,6 +127,23 @@ mod tests {
     #[test]
     fn rich() {
         insta::assert_snapshot!(status(&sample::rich(), Look::default()));
+    }
+
+    #[test]
+    fn old_evidence_is_said_to_be_old() {
+        let mut status = sample::complete();
+        let at = status.as_of.unwrap();
+        let day = std::time::Duration::from_secs(24 * 3600);
+        for row in &mut status.tasks {
+            row.seen = Some(at);
+        }
+        status.now = Some(at + day / 8);
+        assert!(self::status(&status, Look::default()).contains(", 3 h ago"), "{status:?}");
+        assert!(!self::status(&status, Look::default()).contains("oldest"));
+        status.tasks[1].seen = Some(at - 12 * day);
+        let text = self::status(&status, Look::default());
+        let id = &status.tasks[1].id;
+        assert!(text.contains(&format!("the oldest is 12 d old ({id})")), "{text}");
     }
 
     #[test]
