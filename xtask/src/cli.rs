@@ -203,6 +203,9 @@ pub struct ReportArgs {
     /// something else than the evidence
     #[arg(long)]
     pub check: bool,
+    /// Go by evidence that was exported with `--format json`, not by the ledger
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<Utf8PathBuf>,
 }
 
 /// Options of `skip`.

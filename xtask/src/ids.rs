@@ -42,7 +42,7 @@ impl Digest {
 
     /// Reads what [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != 32 || !text.is_ascii() {
+        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return None;
         }
         let mut out = [0; 16];
@@ -88,5 +88,6 @@ mod tests {
         assert_eq!(Digest::parse(&digest.to_string()), Some(digest));
         assert_eq!(Digest::parse("short"), None);
         assert_eq!(Digest::parse(&"zz".repeat(16)), None);
+        assert_eq!(Digest::parse(&"+f".repeat(16)), None);
     }
 }

@@ -11,6 +11,7 @@ pub mod measure;
 pub mod observed;
 pub mod ledger;
 pub mod status;
+pub mod since;
 pub mod schedule;
 pub mod report;
 pub mod graph;

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::check::Finding;
 use crate::ids::{Digest, NeedIx, TaskIx};
@@ -30,6 +30,7 @@ use crate::observed::{Files, Observed, Probe, Verdict};
 use crate::pipeline::condition;
 use crate::pipeline::policy::Policy;
 use crate::pipeline::{Gate, Plan, Task};
+use crate::since::{Point, Since};
 use crate::wording;
 
 /// What a task is.
@@ -102,7 +103,7 @@ impl State {
 }
 
 /// Why a task is in its state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Reason {
     /// A prerequisite is not met.
@@ -131,7 +132,7 @@ pub enum Reason {
     /// Something that its result follows from is not what it was.
     Changed(Change),
     /// What failed in the last attempt.
-    Failure(#[serde(serialize_with = "failed_by")] Failure),
+    Failure(#[serde(serialize_with = "failed_by", deserialize_with = "read_failed_by")] Failure),
     /// The last attempt was cut off.
     Interrupted {
         /// When it had begun.
@@ -174,8 +175,21 @@ fn failed_by<S: Serializer>(failure: &Failure, s: S) -> Result<S::Ok, S::Error> 
         .serialize(s)
 }
 
+fn read_failed_by<'de, D: Deserializer<'de>>(d: D) -> Result<Failure, D::Error> {
+    #[derive(Deserialize)]
+    struct By {
+        by: FailureKind,
+        what: String,
+        how: String,
+        #[serde(default)]
+        hint: Option<String>,
+    }
+    let By { by, what, how, hint } = By::deserialize(d)?;
+    Ok(Failure { kind: by, what, how, hint })
+}
+
 /// A step of a chain of tasks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// The task.
     pub task: String,
@@ -184,7 +198,7 @@ pub struct Link {
 }
 
 /// What changed since a task passed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "lowercase")]
 pub enum Change {
     /// A key of its definition.
@@ -233,7 +247,7 @@ pub enum Change {
 }
 
 /// A file that is not what it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileDiffers {
     /// The file.
     pub path: Utf8PathBuf,
@@ -255,7 +269,7 @@ impl fmt::Display for FileDiffers {
 }
 
 /// What became of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileChange {
     /// Its content is another.
@@ -326,7 +340,7 @@ impl fmt::Display for Reason {
 }
 
 /// The status of a whole pipeline: what every report is made of.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Status {
     /// Format version of this shape.
     pub version: u32,
@@ -342,6 +356,11 @@ pub struct Status {
     pub branch: Option<String>,
     /// The commit at the last evidence.
     pub revision: Option<String>,
+    /// Where the ledger ended.
+    pub evidence: Option<Point>,
+    /// What is different from an earlier report, where one is compared with.
+    #[serde(default)]
+    pub since: Option<Since>,
     /// Counts by state.
     pub summary: Summary,
     /// Phases with their counts.
@@ -375,7 +394,7 @@ impl Status {
 }
 
 /// Which pipeline.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PipelineHead {
     /// The id.
     pub id: String,
@@ -384,7 +403,7 @@ pub struct PipelineHead {
 }
 
 /// Counts by state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// All tasks.
     pub total: usize,
@@ -461,7 +480,7 @@ impl fmt::Display for Summary {
 }
 
 /// A phase.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PhaseRow {
     /// The id.
     pub id: String,
@@ -474,7 +493,7 @@ pub struct PhaseRow {
 }
 
 /// A task.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The id.
     pub id: String,
@@ -528,7 +547,7 @@ pub struct Row {
 }
 
 /// An attempt.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AttemptRow {
     /// Its id.
     pub id: String,
@@ -557,7 +576,7 @@ pub struct AttemptRow {
 }
 
 /// A prerequisite.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PrerequisiteRow {
     /// Its name.
     pub name: String,
@@ -586,7 +605,7 @@ pub struct PrerequisiteRow {
 }
 
 /// How a rule, criterion or deliverable stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
     /// Proved.
@@ -609,7 +628,7 @@ impl Standing {
 }
 
 /// A rule.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GateRow {
     /// The rule.
     pub title: String,
@@ -622,7 +641,7 @@ pub struct GateRow {
 }
 
 /// A criterion.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CriterionRow {
     /// What is judged.
     pub title: String,
@@ -637,7 +656,7 @@ pub struct CriterionRow {
 }
 
 /// A deliverable.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeliverableRow {
     /// Heading.
     pub group: Option<String>,
@@ -652,12 +671,12 @@ pub struct DeliverableRow {
 }
 
 /// A risk.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RiskRow {
     /// What may go wrong.
     pub title: String,
     /// `low`, `medium` or `high`.
-    pub level: &'static str,
+    pub level: String,
     /// Why that level.
     pub because: Vec<String>,
     /// What helps.
@@ -665,7 +684,7 @@ pub struct RiskRow {
 }
 
 /// A remedy and what it releases.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NextStep {
     /// The prerequisite.
     pub prerequisite: String,
@@ -689,6 +708,8 @@ pub fn status(plan: &Plan, history: &History, observed: &Observed) -> Status {
         now: observed.at,
         branch: git.map(|g| g.branch.clone()),
         revision: git.and_then(|g| g.revision.clone()),
+        evidence: Point::of(history),
+        since: None,
         summary: Summary::of(&tasks),
         phases: plan
             .phases
@@ -1353,7 +1374,12 @@ fn risk(r: &crate::pipeline::plan::Risk, rows: &[Row]) -> RiskRow {
     } else {
         "medium"
     };
-    RiskRow { title: r.title.clone(), level, because: open, mitigation: r.mitigation.clone() }
+    RiskRow {
+        title: r.title.clone(),
+        level: level.to_owned(),
+        because: open,
+        mitigation: r.mitigation.clone(),
+    }
 }
 
 fn time_left(rows: &[Row]) -> Option<u64> {

@@ -268,3 +268,11 @@ pub fn git(root: &Utf8Path) -> Option<Git> {
     let dirty = ask(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|s| !s.is_empty());
     Some(Git { branch, revision, dirty })
 }
+
+/// The text of a file as it was committed last.
+pub fn committed(root: &Utf8Path, path: &Utf8Path) -> Option<String> {
+    let sh = xshell::Shell::new().ok()?;
+    sh.change_dir(root);
+    // `./` makes the path relative to the folder, which need not be the top of the repository.
+    sh.cmd("git").args(["show", &format!("HEAD:./{path}")]).quiet().ignore_stderr().read().ok()
+}

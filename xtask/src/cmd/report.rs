@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use camino::Utf8Path;
+use similar::TextDiff;
 
 use super::{Project, history, open};
 use crate::cli::{Global, ReportArgs};
@@ -11,75 +12,142 @@ use crate::exec;
 use crate::failure::{Failure, exit};
 use crate::ledger::{History, store};
 use crate::plain;
-use crate::report::{Format, Options, Past, Template};
+use crate::report::{Format, Options, Past, Template, markdown};
+use crate::since::{self, Point};
 use crate::status::{self, Status};
 use crate::ui::Ui;
 
 /// Renders and writes, prints, or compares.
 pub fn report(global: &Global, args: &ReportArgs, ui: &Ui) -> Result<u8, Failure> {
     let project = open(global, ui)?;
-    let history = history(&project, ui)?;
-    let world = super::run::looking(&project);
-    let status = status::status(&project.plan, &history, &drive::recall(&project.plan, &history, &world));
-    let text = render(&project, &history, &status, &args.format)?;
-    if args.check {
-        return check(&project, args, &text, ui);
+    let target = args.out.clone().or_else(|| project.plan.report.as_ref().map(|p| project.root.join(p)));
+    let found = if args.check {
+        let target = target.as_ref().ok_or_else(|| {
+            Failure::usage("no report is declared, so there is none to check")
+                .hint("name one with `--out FILE`, or set `report` in [pipeline]")
+        })?;
+        Some(on_disk(target)?)
+    } else {
+        None
+    };
+    let text = match &args.from {
+        Some(path) => {
+            let status = exported(&project, path)?;
+            render(&project, &History::default(), &status, &args.format)?
+        }
+        None => {
+            let history = history(&project, ui)?;
+            let world = super::run::looking(&project);
+            let mut status =
+                status::status(&project.plan, &history, &drive::recall(&project.plan, &history, &world));
+            // A report that is checked says itself what it compares with: that is not what is in question.
+            let point = match &found {
+                Some(found) => markdown::mark(found).and_then(|mark| mark.since),
+                None => baseline(&project, &status),
+            };
+            compare(&project, &mut status, point)?;
+            render(&project, &history, &status, &args.format)?
+        }
+    };
+    match (found, target, &args.out) {
+        (Some(found), Some(path), _) => Ok(check(&path, &found, &text, ui)),
+        (_, _, Some(path)) => write(path, &text).map(|()| exit::DONE),
+        _ => {
+            ui.data(&text);
+            Ok(exit::DONE)
+        }
     }
-    match &args.out {
-        Some(path) => write(path, &text)?,
-        None => ui.data(&text),
+}
+
+/// A status that was exported with `report --format json`.
+fn exported(project: &Project, path: &Utf8Path) -> Result<Status, Failure> {
+    let failed = |why: &dyn std::fmt::Display| {
+        Failure::usage(format!("`{path}` is no evidence that can be read: {why}"))
+            .hint("make it with `cargo xtask report --format json --out FILE`")
+    };
+    let text = std::fs::read(path).map_err(|e| failed(&e))?;
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: u32,
     }
-    Ok(exit::DONE)
+    let Version { version } = serde_json::from_slice(&text).map_err(|e| failed(&e))?;
+    if version != status::VERSION {
+        let known = status::VERSION;
+        return Err(failed(&format!("it is of version {version}, and this program reads version {known}")));
+    }
+    let status: Status = serde_json::from_slice(&text).map_err(|e| failed(&e))?;
+    if status.pipeline.id != project.plan.id {
+        return Err(failed(&format!("it is about `{}`, not `{}`", status.pipeline.id, project.plan.id)));
+    }
+    Ok(status)
+}
+
+/// The text of a report, empty if there is none.
+fn on_disk(path: &Utf8Path) -> Result<String, Failure> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(Failure::ledger(anyhow::anyhow!("failed to read the report `{path}`: {error}"))),
+    }
+}
+
+/// What a report compares with: the evidence of the one that was committed last. While there is no new evidence it
+/// keeps what it compared with before, so that committing a report does not change it.
+fn baseline(project: &Project, status: &Status) -> Option<Point> {
+    let report = project.plan.report.as_ref()?;
+    let current = markdown::mark(&on_disk(&project.root.join(report)).ok()?);
+    match current {
+        Some(mark) if Some(mark.evidence) == status.evidence => mark.since,
+        _ => markdown::mark(&super::committed(&project.root, report)?).map(|mark| mark.evidence),
+    }
+}
+
+/// Says in a status what is different from an earlier point, if the ledger ever was at it.
+fn compare(project: &Project, status: &mut Status, point: Option<Point>) -> Result<(), Failure> {
+    if let Some(point) = point.filter(|p| status.evidence.is_some_and(|e| p.records <= e.records)) {
+        let then = store::read_to(&project.home, point).map_err(Failure::ledger)?;
+        status.since = then.and_then(|then| since::since(&then, &status.tasks));
+    }
+    Ok(())
 }
 
 /// Compares a report on disk with what follows from the evidence.
-fn check(project: &Project, args: &ReportArgs, text: &str, ui: &Ui) -> Result<u8, Failure> {
-    let Some(path) = args.out.clone().or_else(|| project.plan.report.as_ref().map(|p| project.root.join(p)))
-    else {
-        return Err(Failure::usage("no report is declared, so there is none to check")
-            .hint("name one with `--out FILE`, or set `report` in [pipeline]"));
-    };
-    let found = match std::fs::read_to_string(&path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => {
-            return Err(Failure::ledger(anyhow::anyhow!("failed to read the report `{path}`: {error}")));
-        }
-    };
+fn check(path: &Utf8Path, found: &str, text: &str, ui: &Ui) -> u8 {
     if found == text {
-        return Ok(exit::DONE);
+        return exit::DONE;
     }
-    ui.data(&difference(&found, text));
+    ui.data(&difference(found, text));
     ui.say(&format!(
         "`{path}` does not say what the evidence says: `-` is in the file, `+` follows from the evidence"
     ));
-    Ok(exit::FAILED)
+    exit::FAILED
 }
 
-/// How many lines of each side of a difference are shown.
-const SHOWN: usize = 40;
+/// How many lines of a difference are shown.
+const SHOWN: usize = 200;
 
-/// The lines in which two texts differ, without those that they begin and end with alike.
+/// The lines in which two texts differ, each with the lines around it.
 fn difference(old: &str, new: &str) -> String {
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    let same = |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| pairs.take_while(|(a, b)| a == b).count();
-    let head = same(&mut old.iter().zip(&new));
-    let tail = same(&mut old[head..].iter().rev().zip(new[head..].iter().rev()));
-    let mut out = format!("@@ line {} @@\n", head + 1);
-    for (mark, lines) in [('-', &old[head..old.len() - tail]), ('+', &new[head..new.len() - tail])] {
-        for line in lines.iter().take(SHOWN) {
-            out.push_str(&format!("{mark}{}\n", plain::line(line)));
+    let diff = TextDiff::from_lines(old, new);
+    let hunks = diff.unified_diff().context_radius(2).to_string();
+    let mut out = String::new();
+    for (n, line) in hunks.lines().enumerate() {
+        if n == SHOWN {
+            out.push_str(&format!("... and {} more lines\n", hunks.lines().count() - SHOWN));
+            break;
         }
-        if lines.len() > SHOWN {
-            out.push_str(&format!("{mark}... and {} more\n", lines.len() - SHOWN));
-        }
+        // The mark and the indentation stay: only what a terminal would obey goes.
+        let (mark, text) = line.split_at_checked(1).unwrap_or((line, ""));
+        out.push_str(&format!("{mark}{}\n", plain::block(text)));
     }
     out
 }
 
-/// The Markdown report.
-pub fn markdown(project: &Project, history: &History, status: &Status) -> Result<String, Failure> {
-    render(project, history, status, "markdown")
+/// The Markdown report as a run writes it.
+pub fn committable(project: &Project, history: &History, mut status: Status) -> Result<String, Failure> {
+    let point = baseline(project, &status);
+    compare(project, &mut status, point)?;
+    render(project, history, &status, "markdown")
 }
 
 /// The JSON of a status.
@@ -143,8 +211,12 @@ mod tests {
 
     #[test]
     fn a_difference_shows_only_what_differs() {
-        assert_eq!(difference("a\nb\nc\n", "a\nx\ny\nc\n"), "@@ line 2 @@\n-b\n+x\n+y\n");
-        assert_eq!(difference("", "a\n"), "@@ line 1 @@\n+a\n");
-        assert_eq!(difference("a\na\n", "a\n"), "@@ line 2 @@\n-a\n");
+        assert_eq!(difference("a\nb\nc\n", "a\nx\ny\nc\n"), "@@ -1,3 +1,4 @@\n a\n-b\n+x\n+y\n c\n");
+        let old: String = (0..100).map(|n| format!("{n}\n")).collect();
+        let new = old.replace("7\n", "seven\n");
+        let shown = difference(&old, &new);
+        assert!(shown.contains("-97\n+9seven\n") && !shown.contains(" 93\n"), "{shown}");
+        assert!(difference("", &old.repeat(9)).ends_with("more lines\n"));
+        assert_eq!(difference("\u{1b}[31mred\n", "red\n"), "@@ -1 +1 @@\n-red\n+red\n");
     }
 }

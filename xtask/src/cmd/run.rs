@@ -165,7 +165,7 @@ pub(super) fn write_report(project: &Project, history: &History, world: &Real) -
     let Some(path) = &project.plan.report else { return Ok(()) };
     let observed = drive::recall(&project.plan, history, world);
     let status = status::status(&project.plan, history, &observed);
-    let text = super::report::markdown(project, history, &status)?;
+    let text = super::report::committable(project, history, status)?;
     super::report::write(&project.root.join(path), &text)
 }
 

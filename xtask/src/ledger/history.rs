@@ -208,6 +208,20 @@ pub fn fold(text: &[u8]) -> History {
     out
 }
 
+/// The same for the ledger as it was when it ended with a record of this number and digest; nothing if it never did.
+pub fn fold_to(text: &[u8], seq: u64, head: Digest) -> Option<History> {
+    let mut end = 0;
+    for line in text.split_inclusive(|b| *b == b'\n') {
+        end += line.len();
+        let line = line.strip_suffix(b"\n")?;
+        if serde_json::from_slice::<Header<'_>>(line).is_ok_and(|h| h.seq == seq) && Digest::of(line) == head
+        {
+            return Some(fold(&text[..end]));
+        }
+    }
+    None
+}
+
 impl<'a> Slot<'a> {
     /// Takes in one record; false if its kind is unknown.
     fn take(&mut self, kind: &str, header: Header<'a>, body: &'a RawValue) -> bool {

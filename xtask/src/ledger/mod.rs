@@ -7,4 +7,4 @@ pub mod store;
 
 pub use chronicle::{Chronicle, chronicle};
 pub use event::{Event, Outcome};
-pub use history::{Attempt, Health, History, TaskHistory, fold};
+pub use history::{Attempt, Health, History, TaskHistory, fold, fold_to};

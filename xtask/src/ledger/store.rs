@@ -12,9 +12,10 @@ use jiff::Timestamp;
 
 use super::chronicle::Chronicle;
 use super::event::{Event, FORMAT, Header};
-use super::history::{Health, History, fold};
+use super::history::{Health, History, fold, fold_to};
 use crate::exec::Instance;
 use crate::ids::Digest;
+use crate::since::Point;
 
 /// A record is on disk at most this long after it was written. Many short tasks share a sync.
 pub const SYNC_DELAY: Duration = Duration::from_millis(100);
@@ -92,6 +93,15 @@ pub fn read(home: &Home) -> anyhow::Result<History> {
     match fs::read(home.ledger()) {
         Ok(text) => Ok(fold(&text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(History::default()),
+        Err(error) => Err(error).with_context(|| format!("failed to read the ledger `{}`", home.ledger())),
+    }
+}
+
+/// Reads the ledger as it was at an earlier point; nothing if it never was at that point.
+pub fn read_to(home: &Home, point: Point) -> anyhow::Result<Option<History>> {
+    match fs::read(home.ledger()) {
+        Ok(text) => Ok(fold_to(&text, point.records, point.head)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("failed to read the ledger `{}`", home.ledger())),
     }
 }

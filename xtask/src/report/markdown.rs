@@ -5,17 +5,21 @@
 //! [`escape`](super::escape). `docs/templates.md` describes both for authors.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State as Rendering, UndefinedBehavior};
+use regex::Regex;
 
+use crate::ids::Digest;
 use crate::measure::Measurement;
 use crate::report::escape;
 use crate::report::outline::Outline;
 use crate::report::{Options, Template};
+use crate::since::Point;
 use crate::status::{STATES, Standing, Status};
 use crate::wording;
 
@@ -34,6 +38,31 @@ pub fn render(status: &Status, options: &Options, out: &mut dyn fmt::Write) -> a
     out.write_str(text.trim_end())?;
     out.write_char('\n')?;
     Ok(())
+}
+
+/// What the last line of a report says of the evidence that it is made of, and of what it compares with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Where the ledger ended.
+    pub evidence: Point,
+    /// The earlier point that it compares with.
+    pub since: Option<Point>,
+}
+
+/// Reads the mark of a report that was rendered before. A template that does not write it makes reports that
+/// compare with nothing.
+pub fn mark(report: &str) -> Option<Mark> {
+    static MARK: LazyLock<Regex> = LazyLock::new(|| {
+        let point = r"(\d{1,18}) records, the last `([0-9a-f]{32})`\.";
+        Regex::new(&format!(r"(?m)^Evidence: {point}(?: Compared with {point})?\r?$"))
+            .expect("a valid expression")
+    });
+    let found = MARK.captures_iter(report).last()?;
+    let point = |n: usize| {
+        let records = found.get(n)?.as_str().parse().ok()?;
+        Some(Point { records, head: Digest::parse(found.get(n + 1)?.as_str())? })
+    };
+    Some(Mark { evidence: point(1)?, since: point(3) })
 }
 
 /// The status as JSON, with the outline under `outline`.
@@ -136,6 +165,7 @@ mod tests {
         "Recommendations",
         "Success Criteria Status",
         "Conclusion",
+        "Task Graph",
     ];
 
     fn report(status: &Status) -> String {
@@ -200,7 +230,9 @@ mod tests {
         for status in [sample::empty(), sample::fresh(), sample::complete()] {
             let text = report(&status);
             assert_eq!(headings(&text, HeadingLevel::H1).len(), 1);
-            assert_eq!(headings(&text, HeadingLevel::H2), SECTIONS);
+            // Without tasks there is nothing to draw.
+            let sections = &SECTIONS[..SECTIONS.len() - usize::from(status.tasks.is_empty())];
+            assert_eq!(headings(&text, HeadingLevel::H2), sections);
         }
         let all = headings(&report(&sample::rich()), HeadingLevel::H2);
         assert_eq!(all[2..5], ["Failed Tasks", "Interrupted Tasks", "Stale Tasks"]);
@@ -281,6 +313,34 @@ mod tests {
         let filters = filters.filter_map(|rest| rest.split_once("\",")).map(|(name, _)| format!("| `{name}"));
         for wanted in keys.chain(outlined).chain(filters) {
             assert!(page.contains(&wanted), "docs/templates.md lacks {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_report_says_what_it_is_made_of_and_compares_with() {
+        let status = sample::rich();
+        let mark = super::mark(&report(&status)).expect("a mark");
+        assert_eq!((Some(mark.evidence), mark.since), (status.evidence, status.since.map(|s| s.point)));
+        let first = Status { since: None, ..sample::rich() };
+        assert_eq!(super::mark(&report(&first)).expect("a mark").since, None);
+        for text in [
+            "",
+            "Evidence: 1 records",
+            "Evidence: x records, the last `0`.",
+            "xEvidence: 1 records, the last `b3d4f8803f7e24b8f389b072e75477cd`.",
+        ] {
+            assert_eq!(super::mark(text), None, "{text}");
+        }
+    }
+
+    /// Evidence that was exported makes the same report elsewhere.
+    #[test]
+    fn a_status_survives_its_own_json() {
+        for status in [sample::rich(), sample::complete(), sample::fresh(), sample::empty()] {
+            let json = serde_json::to_string(&status).expect("JSON");
+            let again: Status = serde_json::from_str(&json).expect("a status");
+            assert_eq!(serde_json::to_string(&again).expect("JSON"), json);
+            assert_eq!(report(&again), report(&status));
         }
     }
 

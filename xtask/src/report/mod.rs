@@ -5,7 +5,7 @@
 
 pub mod escape;
 mod json;
-mod markdown;
+pub mod markdown;
 pub mod outline;
 #[cfg(test)]
 pub mod sample;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::graph;
 use crate::measure::Measurement;
 use crate::observed::Verdict;
 use crate::plain;
@@ -26,6 +27,8 @@ pub struct Outline {
     pub headline: String,
     /// How it stands, in sentences.
     pub summary: Vec<String>,
+    /// What is different from the report before, if there is one to compare with.
+    pub changes: Vec<String>,
     /// Every phase with what is done in it.
     pub phases: Vec<Phase>,
     /// Tasks that failed.
@@ -56,6 +59,8 @@ pub struct Outline {
     pub conclusion: Vec<String>,
     /// How long the rest will take, if there is a rest.
     pub time_left: Option<String>,
+    /// The tasks and what needs what, for mermaid; nothing if there are more than are drawn.
+    pub graph: Option<String>,
 }
 
 /// A phase and what is done in it.
@@ -252,6 +257,7 @@ impl Outline {
         Self {
             headline: headline(status),
             summary: summary(status),
+            changes: changes(status),
             phases: status.phases.iter().enumerate().map(|(i, p)| phase(i + 1, p, &find)).collect(),
             failed: troubles(status, State::Failed),
             interrupted: troubles(status, State::Interrupted),
@@ -272,8 +278,47 @@ impl Outline {
             criteria: criteria(status, &find),
             conclusion: conclusion(status, &find),
             time_left: time_left(status),
+            graph: graph(status),
         }
     }
+}
+
+/// The most characters that mermaid takes (`maxTextSize`) and the most arrows (`maxEdges`), less a little.
+const DRAWN: (usize, usize) = (50_000 - 1_000, 500 - 20);
+
+fn graph(status: &Status) -> Option<String> {
+    let edges: usize = status.tasks.iter().map(|row| row.needs.len()).sum();
+    let drawn = (!status.tasks.is_empty() && edges <= DRAWN.1).then(|| graph::mermaid(status))?;
+    (drawn.len() <= DRAWN.0).then_some(drawn)
+}
+
+/// What is different from the report before, each kind in a phrase.
+fn changes(status: &Status) -> Vec<String> {
+    let Some(since) = &status.since else { return Vec::new() };
+    let kinds = [
+        ("newly done", &since.done),
+        ("newly blocked", &since.blocked),
+        ("released", &since.released),
+        ("done then and not now", &since.regressed),
+    ];
+    let mut out: Vec<String> = kinds
+        .iter()
+        .filter(|(_, ids)| !ids.is_empty())
+        .map(|(kind, ids)| format!("{kind}: {}", ranges(ids)))
+        .collect();
+    let ms = |ms| wording::duration(Duration::from_millis(ms));
+    let slower: Vec<String> = since
+        .slower
+        .iter()
+        .map(|s| format!("{} ({}, then {})", s.task, ms(s.new_ms), ms(s.old_ms)))
+        .collect();
+    if !slower.is_empty() {
+        out.push(format!("slower: {}", slower.join(", ")));
+    }
+    if out.is_empty() {
+        out.push("no task is in another state".to_owned());
+    }
+    out
 }
 
 /// The status in a phrase.

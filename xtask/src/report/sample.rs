@@ -11,6 +11,7 @@ use crate::ledger::event::{CheckRecord, CommandRecord, Failure, FailureKind, Too
 use crate::measure::Measurement;
 use crate::observed::Verdict;
 use crate::pipeline::policy::Policy;
+use crate::since::{Point, Since, Slower};
 use crate::status::{
     AttemptRow, Change, CriterionRow, DeliverableRow, FileChange, FileDiffers, GateRow, Link, NextStep,
     PhaseRow, PipelineHead, PrerequisiteRow, Reason, RiskRow, Row, Standing, State, Status, Summary, VERSION,
@@ -25,6 +26,8 @@ pub fn empty() -> Status {
         now: None,
         branch: None,
         revision: None,
+        evidence: None,
+        since: None,
         summary: Summary::default(),
         phases: Vec::new(),
         tasks: Vec::new(),
@@ -68,7 +71,7 @@ pub fn complete() -> Status {
         criteria,
         risks: vec![RiskRow {
             title: "Drift".to_owned(),
-            level: "low",
+            level: "low".to_owned(),
             because: Vec::new(),
             mitigation: Some("`verify` every day".to_owned()),
         }],
@@ -91,6 +94,16 @@ pub fn rich() -> Status {
         now: None,
         branch: Some("003-phase-iv_infrastructure".to_owned()),
         revision: Some("4f41f60".to_owned()),
+        evidence: Some(Point { records: 123, head: Digest::of(b"123") }),
+        since: Some(Since {
+            point: Point { records: 100, head: Digest::of(b"100") },
+            at: Some(at("2026-01-26T09:00:00Z")),
+            done: ["T001", "T002", "T003"].map(str::to_owned).to_vec(),
+            blocked: vec!["T006".to_owned()],
+            released: vec!["T015".to_owned()],
+            regressed: vec!["T014".to_owned()],
+            slower: vec![Slower { task: "T004".to_owned(), old_ms: 4_000, new_ms: 12_000 }],
+        }),
         prerequisites: prerequisites(),
         gates: vec![
             gate("No `latest` tags", Standing::Met, &[]),
@@ -327,9 +340,9 @@ fn deliverables() -> Vec<DeliverableRow> {
 }
 
 fn risks() -> Vec<RiskRow> {
-    let row = |title: &str, level, because: &[&str], mitigation: Option<&str>| RiskRow {
+    let row = |title: &str, level: &str, because: &[&str], mitigation: Option<&str>| RiskRow {
         title: title.to_owned(),
-        level,
+        level: level.to_owned(),
         because: owned(because),
         mitigation: mitigation.map(str::to_owned),
     };

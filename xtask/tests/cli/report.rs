@@ -18,6 +18,7 @@ const SECTIONS: &[&str] = &[
     "Recommendations",
     "Success Criteria Status",
     "Conclusion",
+    "Task Graph",
 ];
 
 const PLAN: &str = r#"
@@ -236,4 +237,85 @@ fn a_report_that_claims_too_much_is_found() {
     assert!(found.stdout.contains("-- [x] T2"), "{}", found.stdout);
     assert!(found.stdout.contains("+- [ ] T2"), "{}", found.stdout);
     assert_eq!(sandbox.read("STATUS.md"), claims, "checking writes nothing");
+}
+
+/// Commits everything as it is.
+fn commit(sandbox: &Sandbox) {
+    for arguments in ["init -q", "add -A", "commit -q -m x"] {
+        let mut git = std::process::Command::new("git");
+        git.args(["-c", "user.name=t", "-c", "user.email=t@t"]).args(arguments.split(' '));
+        sandbox.confine(&mut git);
+        git.env("PATH", std::env::var_os("PATH").unwrap());
+        assert!(git.status().unwrap().success(), "{arguments}");
+    }
+}
+
+#[test]
+fn the_report_says_what_is_new_since_the_committed_one() {
+    let sandbox = Sandbox::new(PLAN);
+    sandbox.link("git");
+    sandbox.write(".gitignore", ".xtask\n");
+    sandbox.run("p").exits(3);
+    assert!(!sandbox.read("STATUS.md").contains("Since the report before"), "there is none");
+    commit(&sandbox);
+    let committed = sandbox.read("STATUS.md");
+    // Nothing is new: the committed report is left as it is.
+    sandbox.run("p").exits(3);
+    assert_eq!(sandbox.read("STATUS.md"), committed);
+    sandbox.run("report --check").exits(0);
+
+    sandbox.tool("tool", "* => out 1.0");
+    sandbox.run("p").exits(0);
+    let text = sandbox.read("STATUS.md");
+    assert!(text.contains("- newly done: T2, T3\n- released: T2, T3\n"), "{text}");
+    sandbox.run("report --check").exits(0);
+    // Committing a report changes nothing about it.
+    let written = sandbox.evidence();
+    commit(&sandbox);
+    sandbox.run("p").exits(0);
+    assert_eq!(sandbox.evidence(), written);
+    // The next one compares with it.
+    sandbox.run("skip T3 --reason later").exits(0);
+    sandbox.run("p --task T1 --force").exits(0);
+    let text = sandbox.read("STATUS.md");
+    assert!(text.contains("Since the report before") && !text.contains("newly done"), "{text}");
+}
+
+#[test]
+fn a_point_that_the_ledger_never_was_at_is_not_compared_with() {
+    let sandbox = Sandbox::new(PLAN);
+    sandbox.link("git");
+    sandbox.run("p").exits(3);
+    commit(&sandbox);
+    fs::remove_dir_all(sandbox.path(".xtask")).unwrap();
+    sandbox.run("p").exits(3);
+    assert!(!sandbox.read("STATUS.md").contains("Since the report before"));
+    sandbox.run("report --check").exits(0);
+}
+
+#[test]
+fn a_report_that_claims_too_much_is_refused_from_exported_evidence() {
+    let sandbox = Sandbox::new(PLAN);
+    sandbox.run("p").exits(3);
+    sandbox.run("report --format json --out evidence.json").exits(0);
+    let report = sandbox.read("STATUS.md");
+    // Elsewhere there is no ledger.
+    fs::remove_dir_all(sandbox.path(".xtask")).unwrap();
+    sandbox.run("report --check --from evidence.json").exits(0);
+    sandbox.write("STATUS.md", report.replace("- [ ] T2: Deploy it", "- [x] T2: Deploy it"));
+    let told = sandbox.run("report --check --from evidence.json").exits(1);
+    told.shows("-- [x] T2: Deploy it").shows("+- [ ] T2: Deploy it").shows("@@ -");
+    assert!(sandbox.run("report --from evidence.json").exits(0).stdout == report);
+    let lines = told.stdout.lines().count();
+    assert!(lines < 12, "only what differs is shown, not {lines} lines");
+
+    let edit = |old: &str, new: &str| {
+        let text = sandbox.read("evidence.json");
+        sandbox.write("other.json", text.replacen(old, new, 1));
+        sandbox.run("report --check --from other.json").exits(2)
+    };
+    edit("\"version\": 1", "\"version\": 2").says("version 2, and this program reads version 1");
+    edit("\"id\": \"p\"", "\"id\": \"q\"").says("it is about `q`, not `p`");
+    edit("{", "[").says("report --format json --out FILE");
+    sandbox.run("report --check --from nowhere.json").exits(2).says("`nowhere.json`");
 }
