@@ -131,9 +131,10 @@ impl LoadCheck {
             // Users come one after the other within the first pause, not all in the same instant.
             let offset = pause.mul_f64(number as f64 / self.users as f64);
             let mut goes_on = world.pause(offset);
-            while goes_on && !stop.load(Ordering::Relaxed) {
+            // Each asks at least once, also where the machine is so busy that the time is over before it can.
+            while goes_on {
                 self.ask_once(request, started, &tally, world);
-                goes_on = world.pause(pause);
+                goes_on = world.pause(pause) && !stop.load(Ordering::Relaxed);
             }
         };
         let ended = std::thread::scope(|scope| {

@@ -8,7 +8,7 @@ use regex::Regex;
 use serde_json::{Value as Json, json};
 
 use super::{Context, Finding, Subject};
-use crate::pipeline::read::{Defs, InsidePath, OneOrMany, Pattern, Read, Reader, Value};
+use crate::pipeline::read::{Defs, InsidePath, OneOrMany, Pattern, Read, Reader, Value, inside, leads_out};
 use crate::pipeline::template::{Scope, Template};
 
 /// A regular expression that is looked for in a text. Values of variables are put in literally, as text to be
@@ -90,7 +90,12 @@ pub enum Path {
     /// Relative to the root, and inside it.
     Inside(Utf8PathBuf),
     /// With run-time names, such as `${tmp}/image.tar`.
-    Open(Template),
+    Open {
+        /// The path.
+        template: Template,
+        /// It may lead anywhere.
+        outside: bool,
+    },
 }
 
 impl Path {
@@ -99,23 +104,36 @@ impl Path {
         let template = r.template(text, span)?;
         match template.as_static() {
             Some(fixed) => InsidePath::check(fixed, span, r).map(|path| Self::Inside(path.0)),
-            None => Some(Self::Open(template)),
+            None => Some(Self::Open { template, outside: r.outside }),
         }
     }
 
-    /// The path, with run-time names filled in.
+    /// The path, with run-time names filled in. What they stand for may come from outside: it leads no further than
+    /// a path that is written out.
     pub fn fill(&self, scope: &dyn Scope) -> Result<Utf8PathBuf, String> {
-        match self {
-            Self::Inside(path) => Ok(path.clone()),
-            Self::Open(template) => template.fill(scope).map(Utf8PathBuf::from),
+        let (template, outside) = match self {
+            Self::Inside(path) => return Ok(path.clone()),
+            Self::Open { template, outside } => (template, *outside),
+        };
+        let filled = Utf8PathBuf::from(template.fill(scope)?);
+        if outside {
+            return Ok(filled);
         }
+        let found = match filled.is_absolute() {
+            false => inside(&filled),
+            true => scope.value("tmp").ok().and_then(|own| {
+                let below = inside(filled.strip_prefix(&own).ok()?)?;
+                Some(Utf8PathBuf::from(own).join(below))
+            }),
+        };
+        found.ok_or_else(|| leads_out(filled.as_str()))
     }
 
     /// The file of the repository that it is, if it is one.
     pub fn subject(&self) -> Option<Subject> {
         match self {
             Self::Inside(path) => Some(Subject::File(path.clone())),
-            Self::Open(_) => None,
+            Self::Open { .. } => None,
         }
     }
 }
@@ -125,7 +143,7 @@ impl std::fmt::Display for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Inside(path) => f.write_str(path.as_str()),
-            Self::Open(template) => template.fmt(f),
+            Self::Open { template, .. } => template.fmt(f),
         }
     }
 }
@@ -243,6 +261,34 @@ mod tests {
             read_value::<Path>("'../x'").unwrap_err(),
             ["`../x` leads out of the folder of pipeline.toml"]
         );
+    }
+
+    /// A value that was captured comes from outside.
+    #[test]
+    fn what_a_name_stands_for_leads_no_further_than_a_path_that_is_written_out() {
+        struct Captured(&'static str);
+        impl Scope for Captured {
+            fn value(&self, name: &str) -> Result<String, String> {
+                Ok(if name == "tmp" { "/own/tmp/1".to_owned() } else { self.0.to_owned() })
+            }
+        }
+        let fill = |path: &str, value| {
+            let path: Path = read_value(path).unwrap();
+            path.fill(&Captured(value)).map(Utf8PathBuf::into_string)
+        };
+        let out = |path: &str| Err(leads_out(path));
+        let table = [
+            ("'a/${port}'", "b", Ok("a/b".to_owned())),
+            ("'a/${port}'", "../b", Ok("b".to_owned())),
+            ("'a/${port}'", "../../b", out("a/../../b")),
+            ("'${port}'", "/etc/passwd", out("/etc/passwd")),
+            ("'${tmp}/${port}'", "y/../b", Ok("/own/tmp/1/b".to_owned())),
+            ("'${tmp}/${port}'", "../2/b", out("/own/tmp/1/../2/b")),
+            ("'${tmp}${port}'", "2/b", out("/own/tmp/12/b")),
+        ];
+        for (path, value, wanted) in table {
+            assert_eq!(fill(path, value), wanted, "{path} {value}");
+        }
     }
 
     #[test]

@@ -258,6 +258,8 @@ record! {
         secret: Vec<String>,
         /// Working directory of its commands. Default: the root.
         cwd: Option<InsidePath>,
+        /// Its paths may lead out of the folder of pipeline.toml. Patterns may not.
+        outside: Switch,
         /// Time limit of one try. Default: that of the pipeline.
         timeout: Option<Period>,
         /// Time between the request to end and the kill. Default: 5s.
@@ -502,8 +504,10 @@ impl Read for TaskEntry {
             r.shell = Shell::read(shell, r);
             r.problems.truncate(problems);
         }
+        r.outside = table.get("outside").and_then(|v| v.get_ref().as_bool()) == Some(true);
         let read = TaskTable::read_table(table, span.clone(), r, &[]);
         r.shell = None;
+        r.outside = false;
         r.runtime.clear();
         let keys = table
             .iter()

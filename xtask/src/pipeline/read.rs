@@ -36,6 +36,8 @@ pub struct Reader<'s> {
     pub used: BTreeSet<String>,
     /// The shell that the commands of the task at hand are written for, if any.
     pub shell: Option<super::line::Shell>,
+    /// Paths of the task that is being read may lead out of the folder of the file.
+    pub outside: bool,
     /// Declared facts.
     pub facts: BTreeSet<String>,
     /// The key that is being read, for messages.
@@ -93,6 +95,7 @@ impl<'s> Reader<'s> {
             runtime: BTreeSet::new(),
             used: BTreeSet::new(),
             shell: None,
+            outside: false,
             facts: BTreeSet::new(),
             key: String::new(),
         }
@@ -643,37 +646,47 @@ impl Read for Pattern {
 pub struct InsidePath(pub camino::Utf8PathBuf);
 
 impl InsidePath {
-    /// Checks a path that was read, reporting at `span` what is wrong with it.
+    /// Checks a path that was read, reporting at `span` what is wrong with it. A task that says `outside` may name any.
     pub fn check(text: &str, span: &Range<usize>, r: &mut Reader<'_>) -> Option<Self> {
-        let path = camino::Utf8Path::new(text);
-        let mut clean = camino::Utf8PathBuf::new();
-        for part in path.components() {
-            match part {
-                camino::Utf8Component::CurDir => {}
-                camino::Utf8Component::Normal(name) => clean.push(name),
-                camino::Utf8Component::ParentDir if clean.pop() => {}
-                _ => {
-                    r.report(
-                        Diagnostic::new(
-                            span.clone(),
-                            format!("`{text}` leads out of the folder of pipeline.toml"),
-                        )
-                        .hint("paths are relative to that folder and stay inside it"),
-                    );
-                    return None;
-                }
-            }
-        }
         if text.is_empty() || text.contains('\0') {
             r.report(Diagnostic::new(span.clone(), format!("`{}` is not a path", text.escape_debug())));
             return None;
         }
-        if clean.as_str().is_empty() {
-            clean.push(".");
+        if r.outside {
+            return Some(Self(text.into()));
         }
+        let Some(clean) = inside(camino::Utf8Path::new(text)) else {
+            r.report(Diagnostic::new(span.clone(), leads_out(text)).hint(LEADS_OUT_HINT));
+            return None;
+        };
         Some(Self(clean))
     }
 }
+
+/// A relative path without `.` and `..`; nothing if it leads out of the folder that it starts from.
+pub fn inside(path: &camino::Utf8Path) -> Option<camino::Utf8PathBuf> {
+    let mut clean = camino::Utf8PathBuf::new();
+    for part in path.components() {
+        match part {
+            camino::Utf8Component::CurDir => {}
+            camino::Utf8Component::Normal(name) => clean.push(name),
+            camino::Utf8Component::ParentDir if clean.pop() => {}
+            _ => return None,
+        }
+    }
+    if clean.as_str().is_empty() {
+        clean.push(".");
+    }
+    Some(clean)
+}
+
+/// That a path leads where it must not.
+pub fn leads_out(path: &str) -> String {
+    format!("`{path}` leads out of the folder of pipeline.toml")
+}
+
+const LEADS_OUT_HINT: &str =
+    "paths are relative to that folder and stay inside it, unless the task says `outside = true`";
 
 impl Read for InsidePath {
     fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
@@ -728,8 +741,8 @@ impl Read for Glob {
         let text = r.fixed(text, &span)?;
         if text.starts_with('/') || text.split('/').any(|part| part == "..") {
             r.report(
-                Diagnostic::new(span, format!("`{text}` leads out of the folder of pipeline.toml"))
-                    .hint("paths are relative to that folder and stay inside it"),
+                Diagnostic::new(span, leads_out(&text))
+                    .hint("patterns are relative to that folder and stay inside it"),
             );
             return None;
         }
