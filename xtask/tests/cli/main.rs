@@ -13,6 +13,7 @@ mod ledger;
 mod lint;
 mod phase4;
 mod report;
+mod results;
 mod resume;
 mod run;
 mod sandbox;
