@@ -21,6 +21,7 @@ pub mod redact;
 pub mod exec;
 pub mod attempt;
 pub mod drive;
+pub mod ci;
 pub mod ui;
 pub mod failure;
 pub mod cli;

@@ -5,13 +5,14 @@ use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::ci::Choice;
 use crate::cli::{Cli, Command, Global, PipelineCall};
 use crate::failure::{Failure, exit};
 use crate::ids::TaskIx;
 use crate::ledger::History;
 use crate::ledger::event::Git;
 use crate::ledger::store::{self, Home};
-use crate::pipeline::diagnostic::{Source, render};
+use crate::pipeline::diagnostic::{Source, position, render};
 use crate::pipeline::resolve::SIZE_LIMIT;
 use crate::pipeline::{Plan, resolve_here};
 use crate::ui::{Colour, Ui};
@@ -25,6 +26,7 @@ mod look;
 mod mark;
 mod report;
 mod run;
+mod service;
 
 /// The file that is looked for.
 const FILE: &str = "pipeline.toml";
@@ -33,10 +35,20 @@ const FILE: &str = "pipeline.toml";
 pub struct Project {
     /// The plan.
     pub plan: Plan,
+    /// Its file, absolute, and the text that was read.
+    pub source: Source,
     /// The folder of the file, absolute.
     pub root: Utf8PathBuf,
     /// Where it keeps its things.
     pub home: Home,
+}
+
+impl Project {
+    /// The line in the file on which a task begins.
+    pub fn line_of(&self, id: &str) -> Option<usize> {
+        let task = self.plan.task(self.plan.find(id)?);
+        Some(position(&self.source.text, task.span.start).0)
+    }
 }
 
 /// Does what the command line says; the result is the exit code.
@@ -73,9 +85,13 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         merged.file = call.global.file.clone().or(merged.file);
         merged.set.extend(call.global.set.iter().cloned());
     }
-    let recoloured =
-        call.as_ref().ok().filter(|c| c.global.color != Colour::Auto).map(|c| Ui::new(c.global.color));
-    let ui = recoloured.as_ref().unwrap_or(ui);
+    let other =
+        call.as_ref().ok().map(|c| (c.global.color, c.global.ci)).filter(|own| *own != Default::default());
+    let other = other.map(|(colour, ci)| {
+        let colour = if colour == Colour::Auto { merged.color } else { colour };
+        Ui::new(colour, if ci == Choice::Auto { merged.ci } else { ci })
+    });
+    let ui = other.as_ref().unwrap_or(ui);
     let project = match open(&merged, ui) {
         Ok(project) => project,
         Err(failure) => {
@@ -150,7 +166,7 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
     let full = path.canonicalize_utf8().map_err(|e| failed(&e))?;
     let root = full.parent().map(Utf8Path::to_owned).unwrap_or_default();
     match resolve_here(&text, &overrides, &environment) {
-        Ok(plan) => Ok(Project { plan, home: Home::new(&root), root }),
+        Ok(plan) => Ok(Project { plan, source: Source { path: full, text }, home: Home::new(&root), root }),
         Err(problems) => {
             let shown = here()
                 .ok()
