@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests stand outside of the program and start it")]
 
 mod ci;
+mod contract;
 mod crash;
 mod doctor;
 mod json;
