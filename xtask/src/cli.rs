@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
+use crate::ci;
 use crate::ui::Colour;
 
 /// Does what can be done of a declared plan on this machine, says what blocks the rest and what releases it, and
@@ -33,6 +34,9 @@ pub struct Global {
     /// When to use colour.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
     pub color: Colour,
+    /// The service whose log this is: annotations, folds and a summary for it.
+    #[arg(long, value_name = "SERVICE", value_enum, default_value_t, global = true)]
+    pub ci: ci::Choice,
 }
 
 /// What to do.

@@ -26,7 +26,7 @@ use crate::pipeline::{Plan, Task, condition};
 use crate::probe;
 use crate::schedule::{self, Queue};
 use crate::status::{self, Reason, Row, State};
-use crate::ui::Ui;
+use crate::ui::{LogEnd, Ui};
 use crate::world::{Real, World};
 
 /// Time that survivors of a killed run get between TERM and KILL.
@@ -837,10 +837,11 @@ impl Loop<'_, '_> {
             (Outcome::Passed, _) => ui.passed(&task.id, &task.title, took),
             (Outcome::Interrupted, _) => ui.interrupted(&task.id, &task.title, took),
             (Outcome::Failed, failure) => {
-                let mut tail = exec::tail(&self.run.world.root().join(log), 15, 64 << 10);
+                let mut tail = exec::tail(&self.run.world.root().join(log), ui.log_lines(), 64 << 10);
                 // What failed stands above already.
                 tail.retain(|line| !line.starts_with("# NOT OK: ") && !line.starts_with("# failed: "));
-                ui.failed(&task.id, &task.title, took, failure, &tail, log);
+                let log = LogEnd { path: log, lines: &tail, at: self.run.world.now() };
+                ui.failed(&task.id, &task.title, took, failure, &log);
             }
         }
     }

@@ -23,6 +23,7 @@ pub mod exec;
 pub mod attempt;
 pub mod again;
 pub mod drive;
+pub mod ci;
 pub mod ui;
 pub mod failure;
 pub mod cli;

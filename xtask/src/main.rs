@@ -8,7 +8,7 @@ use xtask::ui::Ui;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let ui = Ui::new(cli.global.color);
+    let ui = Ui::new(cli.global.color, cli.global.ci);
     match xtask::cmd::run(cli, &ui) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use camino::Utf8Path;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
 
+use crate::ci::{self, Service};
 use crate::ledger::event::Failure;
 use crate::plain;
 use crate::wording;
@@ -43,7 +45,18 @@ impl Colour {
 pub struct Ui {
     colour: bool,
     stdout_colour: bool,
+    service: Option<Service>,
     live: Option<Live>,
+}
+
+/// The end of a log, to be shown.
+pub struct LogEnd<'a> {
+    /// Where the log is, relative to the root.
+    pub path: &'a Utf8Path,
+    /// Its last lines; terminal escapes and controls are taken out.
+    pub lines: &'a [String],
+    /// When the attempt ended.
+    pub at: Timestamp,
 }
 
 struct Live {
@@ -59,7 +72,7 @@ const DIM: Style = Style::new().dimmed();
 
 impl Ui {
     /// Looks at the streams and decides.
-    pub fn new(colour: Colour) -> Self {
+    pub fn new(colour: Colour, ci: ci::Choice) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let animated = terminal
             && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
@@ -67,6 +80,7 @@ impl Ui {
         Self {
             colour: colour.on(terminal),
             stdout_colour: colour.on(std::io::stdout().is_terminal()),
+            service: ci.service(|name| std::env::var_os(name).is_some_and(|value| value == "true")),
             live: animated.then(Live::new),
         }
     }
@@ -87,8 +101,26 @@ impl Ui {
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 
+    /// The service whose log this is.
+    pub fn service(&self) -> Option<Service> {
+        self.service
+    }
+
+    /// How many lines of a failed task's log are worth showing: more where they fold.
+    pub fn log_lines(&self) -> usize {
+        if self.service.is_some() { 200 } else { 15 }
+    }
+
     /// A line of talk.
     pub fn say(&self, line: &str) {
+        match self.service {
+            Some(Service::Github) => self.obey(&ci::neutral(line)),
+            _ => self.obey(line),
+        }
+    }
+
+    /// A line of talk that the service obeys, if it is a command.
+    pub fn obey(&self, line: &str) {
         match &self.live {
             Some(live) => {
                 let _ = live.multi.println(line);
@@ -169,15 +201,7 @@ impl Ui {
     }
 
     /// A task failed: what, how, the last lines of its log, and where the whole log is.
-    pub fn failed(
-        &self,
-        id: &str,
-        title: &str,
-        took: Duration,
-        failure: Option<&Failure>,
-        tail: &[String],
-        log: &Utf8Path,
-    ) {
+    pub fn failed(&self, id: &str, title: &str, took: Duration, failure: Option<&Failure>, log: &LogEnd<'_>) {
         self.line("✗", RED, id, title, took);
         if let Some(failure) = failure {
             // Both quote what commands printed.
@@ -186,10 +210,21 @@ impl Ui {
                 self.say(&format!("  hint: {}", plain::line(hint)));
             }
         }
-        for line in tail {
+        let ended = log.at.as_second();
+        let times = (ended.saturating_sub_unsigned(took.as_secs()), ended);
+        let name = log.path.file_stem().unwrap_or(id);
+        let fold = self.service.filter(|_| !log.lines.is_empty());
+        let fold = fold.map(|service| ci::fold(service, name, &format!("the end of the log of {id}"), times));
+        if let Some((open, _)) = &fold {
+            self.obey(open);
+        }
+        for line in log.lines {
             self.say(&format!("  {} {line}", self.paint(DIM, "│")));
         }
-        self.say(&format!("  {} {log}", self.paint(DIM, "log:")));
+        if let Some((_, close)) = &fold {
+            self.obey(close);
+        }
+        self.say(&format!("  {} {}", self.paint(DIM, "log:"), log.path));
     }
 }
 

@@ -5,13 +5,14 @@ use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::ci::Choice;
 use crate::cli::{Cli, Command, Global, PipelineCall};
 use crate::failure::{Failure, exit};
 use crate::ids::{NeedIx, TaskIx};
 use crate::ledger::History;
 use crate::ledger::event::Git;
 use crate::ledger::store::{self, Home};
-use crate::pipeline::diagnostic::{Source, render};
+use crate::pipeline::diagnostic::{Source, position, render};
 use crate::pipeline::plan::Phase;
 use crate::pipeline::resolve::SIZE_LIMIT;
 use crate::pipeline::{Plan, resolve_here};
@@ -26,6 +27,7 @@ mod look;
 mod mark;
 mod report;
 mod run;
+mod service;
 mod verify;
 
 /// The file that is looked for.
@@ -39,8 +41,16 @@ pub struct Project {
     pub root: Utf8PathBuf,
     /// Where it keeps its things.
     pub home: Home,
-    /// The file, for messages.
+    /// The file as it was read, for messages; its path is as it is shown.
     pub source: Source,
+}
+
+impl Project {
+    /// The line in the file on which a task begins.
+    pub fn line_of(&self, id: &str) -> Option<usize> {
+        let task = self.plan.task(self.plan.find(id)?);
+        Some(position(&self.source.text, task.span.start).0)
+    }
 }
 
 /// Does what the command line says; the result is the exit code.
@@ -79,9 +89,13 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         merged.set.extend(call.global.set.iter().cloned());
         merged.profile = call.global.profile.clone().or(merged.profile);
     }
-    let recoloured =
-        call.as_ref().ok().filter(|c| c.global.color != Colour::Auto).map(|c| Ui::new(c.global.color));
-    let ui = recoloured.as_ref().unwrap_or(ui);
+    let other =
+        call.as_ref().ok().map(|c| (c.global.color, c.global.ci)).filter(|own| *own != Default::default());
+    let other = other.map(|(colour, ci)| {
+        let colour = if colour == Colour::Auto { merged.color } else { colour };
+        Ui::new(colour, if ci == Choice::Auto { merged.ci } else { ci })
+    });
+    let ui = other.as_ref().unwrap_or(ui);
     let project = match open(&merged, ui) {
         Ok(project) => project,
         Err(failure) => {

@@ -87,6 +87,7 @@ pub fn run_project(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Re
     }
     let reported = write_report(project, &ran.history, &world);
     tell(project, &ran, &asked, args, ui);
+    super::service::tell(project, &ran, &asked, &world, ui);
     if let Some(error) = ran.ledger_failure.or(closed.err()) {
         return Err(Failure::ledger(error)
             .hint("what ended before this is on record; make room or mend the permissions, and run again"));

@@ -3,8 +3,11 @@
 //! A format is one file here and one line in [`FORMATS`]. It gets the [`Status`] and the [`Options`] and nothing
 //! else: no clock, no files, no environment. What several formats say in the same words is in [`outline`].
 
+mod case;
+mod ctrf;
 pub mod escape;
 mod json;
+mod junit;
 pub mod markdown;
 pub mod outline;
 #[cfg(test)]
@@ -76,6 +79,20 @@ pub const FORMATS: &[Format] = &[
         doc: "for programs: what `status --json` prints",
         tells_of_past: false,
         render: json::render,
+    },
+    Format {
+        name: "junit",
+        extension: "xml",
+        doc: "for servers that show test results: tasks as cases",
+        tells_of_past: true,
+        render: junit::render,
+    },
+    Format {
+        name: "ctrf",
+        extension: "json",
+        doc: "test results as JSON (Common Test Report Format)",
+        tells_of_past: true,
+        render: ctrf::render,
     },
 ];
 

@@ -382,7 +382,7 @@ fn deep_nesting_is_refused_in_bounded_time() {
 
 #[test]
 fn the_schema_is_json_and_names_every_table() {
-    let schema = Sandbox::empty().run("schema").exits(0).json();
+    let schema = Sandbox::empty().run("schema").exits(0).parsed();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     for table in
         ["pipeline", "vars", "prerequisite", "fact", "phase", "gate", "criterion", "deliverable", "risk"]

@@ -6,6 +6,8 @@
 #![cfg(all(unix, feature = "test-tools"))]
 #![expect(clippy::disallowed_methods, reason = "tests stand outside of the program and start it")]
 
+mod ci;
+mod contract;
 mod crash;
 mod doctor;
 mod json;
@@ -14,6 +16,7 @@ mod lint;
 mod phase4;
 mod policy;
 mod report;
+mod results;
 mod resume;
 mod run;
 mod sandbox;

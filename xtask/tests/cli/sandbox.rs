@@ -345,9 +345,17 @@ impl Ran {
 }
 
 impl Output {
-    /// The data as JSON.
+    /// The data of a call with `--json`, which is what the published schema says.
     #[track_caller]
     pub fn json(&self) -> Value {
+        let value = self.parsed();
+        crate::contract::check(&value);
+        value
+    }
+
+    /// The data as any JSON.
+    #[track_caller]
+    pub fn parsed(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{}", self.stdout))
     }
 
