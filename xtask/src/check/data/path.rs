@@ -194,8 +194,9 @@ pub fn join(path: &str, key: &str) -> String {
     }
 }
 
+/// True if a name can be written without quotes. `${` would be read as the beginning of a variable.
 fn is_bare(name: &str) -> bool {
-    !name.is_empty() && name != "*" && name.chars().all(is_bare_char)
+    !name.is_empty() && name != "*" && !name.contains("${") && name.chars().all(is_bare_char)
 }
 
 fn is_bare_char(c: char) -> bool {
@@ -452,6 +453,17 @@ mod tests {
         for (path, cause) in table {
             assert_eq!(DataPath::parse(path), Err(cause.to_owned()), "{path}");
         }
+    }
+
+    /// `${` in a key is no variable: those have been filled in.
+    #[test]
+    fn a_key_with_a_dollar_sign_is_quoted() {
+        let key = |text: &str| Step::Key(text.to_owned());
+        let filter = |path: &str, value: &str| {
+            Step::Where(Filter { path: vec![key(path)], value: Template::literal(value) })
+        };
+        let path = DataPath { steps: vec![filter("${", ""), filter("a", "}")] };
+        assert_eq!(DataPath::parse(&path.to_string()), Ok(path));
     }
 
     #[test]
