@@ -403,11 +403,12 @@ impl Loop<'_, '_> {
     /// Runs cleaning commands of an attempt that is over, and records that they ran.
     fn clean(&mut self, ix: TaskIx, run_id: &str, attempt_id: &str, number: u32, steps: &[Step], part: &str) {
         let task = self.run.plan.task(ix);
-        let log = self.run.world.root().join(Home::log(
+        let recorded = Home::log(
             &format!("{}-{part}", task.id),
             number,
             &new_id(&self.run.instance, self.run.world.now(), 0),
-        ));
+        );
+        let log = self.run.world.root().join(&recorded);
         let scratch = self.run.home.scratch(attempt_id);
         let job = Job {
             plan: self.run.plan,
@@ -429,7 +430,10 @@ impl Loop<'_, '_> {
             return;
         }
         let id = task.id.clone();
-        self.record(Some(&id), &Event::TornDown(TornDown { attempt: attempt_id.to_owned(), commands }));
+        let digest = exec::digest(&log).ok();
+        let attempt = attempt_id.to_owned();
+        let torn_down = TornDown { attempt, commands, log: Some(recorded), digest };
+        self.record(Some(&id), &Event::TornDown(torn_down));
         if let Some(past) = self.run.history.tasks.get_mut(&id) {
             past.torn_down = true;
         }
@@ -719,7 +723,7 @@ impl Loop<'_, '_> {
             inputs: view.inputs,
             needs,
             tools,
-            env: task.env.iter().map(|(n, _)| n.clone()).collect(),
+            env: attempt::env_names(task, self.run.world),
             log: log.clone(),
             git,
         };

@@ -205,7 +205,7 @@ pub struct TaskStarted {
     /// Versions of its prerequisites.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<String, Tool>,
-    /// Names, not values, of the environment variables that it sets.
+    /// Names, not values, of the environment variables that it sets, also of those from environment files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     /// Its log, relative to the root.
@@ -310,6 +310,13 @@ pub enum FailureKind {
 pub struct CommandRecord {
     /// As a person would type it, with secrets masked.
     pub command: String,
+    /// The program and its arguments as they were started, with secrets masked; nothing in records of older versions,
+    /// and if a secret lies across several words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<String>,
+    /// Where it ran, relative to the root; `.` is the root itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<Utf8PathBuf>,
     /// `run`, `finally` or `capture`.
     pub part: String,
     /// Name, where it has one.
@@ -357,6 +364,12 @@ pub struct TornDown {
     pub attempt: String,
     /// What ran.
     pub commands: Vec<CommandRecord>,
+    /// The log of these commands, relative to the root; nothing if it could not be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Utf8PathBuf>,
+    /// Digest of that log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// A finished task no longer holds.
