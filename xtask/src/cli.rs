@@ -53,6 +53,8 @@ pub enum Command {
     Log(LogArgs),
     /// Render a report from the evidence on record
     Report(ReportArgs),
+    /// Check that the evidence is what was recorded
+    Evidence(EvidenceArgs),
     /// Set a task aside by hand, with a reason that is kept
     Skip(SkipArgs),
     /// Let what is on record about a task no longer count; also ends a skip
@@ -170,6 +172,32 @@ pub struct ReportArgs {
     /// something else than the evidence
     #[arg(long)]
     pub check: bool,
+}
+
+/// What to do with the evidence.
+#[derive(Debug, Clone, Args)]
+pub struct EvidenceArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: EvidenceCommand,
+}
+
+/// What can be done with the evidence.
+#[derive(Debug, Clone, Subcommand)]
+pub enum EvidenceCommand {
+    /// Find records and logs that were edited, removed or reordered; exits with 1 if there are any
+    Verify(VerifyArgs),
+}
+
+/// Options of `evidence verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// A digest of the last record that was noted earlier: the chain must still contain it
+    #[arg(long, value_name = "DIGEST")]
+    pub head: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `skip`.

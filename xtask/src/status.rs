@@ -325,6 +325,8 @@ pub struct Status {
     pub branch: Option<String>,
     /// The commit at the last evidence.
     pub revision: Option<String>,
+    /// The records that this was made from.
+    pub evidence: EvidenceHead,
     /// Counts by state.
     pub summary: Summary,
     /// Phases with their counts.
@@ -357,6 +359,15 @@ pub struct PipelineHead {
     pub id: String,
     /// The title.
     pub title: String,
+}
+
+/// Which records a status was made from: noted elsewhere, the head shows later that they are still the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct EvidenceHead {
+    /// Number of the last record.
+    pub records: u64,
+    /// Digest of the last record; nothing if there is none.
+    pub head: Option<Digest>,
 }
 
 /// Counts by state.
@@ -650,6 +661,7 @@ pub fn status(plan: &Plan, history: &History, observed: &Observed) -> Status {
         as_of: history.as_of,
         branch: git.map(|g| g.branch.clone()),
         revision: git.and_then(|g| g.revision.clone()),
+        evidence: EvidenceHead { records: history.seq, head: history.prev },
         summary: Summary::of(&tasks),
         phases: plan
             .phases

@@ -17,6 +17,7 @@ use crate::pipeline::{Plan, resolve_here};
 use crate::ui::{Colour, Ui};
 use crate::wording;
 
+mod evidence;
 mod graph;
 mod lint;
 mod list;
@@ -53,6 +54,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<u8, Failure> {
         Some(Command::Graph(args)) => graph::graph(global, &args, ui),
         Some(Command::Log(args)) => log::log(global, &args, ui),
         Some(Command::Report(args)) => report::report(global, &args, ui),
+        Some(Command::Evidence(args)) => evidence::evidence(global, &args, ui),
         Some(Command::Skip(args)) => mark::skip(global, &args, ui),
         Some(Command::Forget(args)) => mark::forget(global, &args, ui),
         Some(Command::Lint) => lint::lint(global, ui),

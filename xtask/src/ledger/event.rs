@@ -83,6 +83,8 @@ pub enum Event {
     Drifted(Drifted),
     /// The checks of a gate or a criterion were made, and their findings differ from those on record.
     Concluded(Concluded),
+    /// Logs of older attempts were removed.
+    LogsPruned(LogsPruned),
 }
 
 impl Event {
@@ -101,6 +103,7 @@ impl Event {
             Self::TornDown(_) => "torn-down",
             Self::Drifted(_) => "drifted",
             Self::Concluded(_) => "concluded",
+            Self::LogsPruned(_) => "logs-pruned",
         }
     }
 
@@ -119,6 +122,7 @@ impl Event {
             Self::TornDown(e) => to_raw_value(e),
             Self::Drifted(e) => to_raw_value(e),
             Self::Concluded(e) => to_raw_value(e),
+            Self::LogsPruned(e) => to_raw_value(e),
         }
     }
 }
@@ -392,4 +396,13 @@ pub struct Concluded {
     pub stands_on: Digest,
     /// What was found.
     pub checks: Vec<CheckRecord>,
+}
+
+/// Logs of older attempts were removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogsPruned {
+    /// How many attempts of each task keep theirs.
+    pub keep: u64,
+    /// The logs, relative to the root.
+    pub logs: Vec<Utf8PathBuf>,
 }

@@ -5,13 +5,14 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::check::Finding;
+use crate::ids::Digest;
 use crate::ledger::Outcome;
 use crate::ledger::event::{CheckRecord, CommandRecord, Failure, FailureKind, Tool};
 use crate::measure::Measurement;
 use crate::observed::Verdict;
 use crate::status::{
-    AttemptRow, Change, CriterionRow, DeliverableRow, FileChange, GateRow, Link, NextStep, PhaseRow,
-    PipelineHead, PrerequisiteRow, Reason, RiskRow, Row, Standing, State, Status, Summary, VERSION,
+    AttemptRow, Change, CriterionRow, DeliverableRow, EvidenceHead, FileChange, GateRow, Link, NextStep,
+    PhaseRow, PipelineHead, PrerequisiteRow, Reason, RiskRow, Row, Standing, State, Status, Summary, VERSION,
 };
 
 /// Nothing at all.
@@ -22,6 +23,7 @@ pub fn empty() -> Status {
         as_of: None,
         branch: None,
         revision: None,
+        evidence: EvidenceHead::default(),
         summary: Summary::default(),
         phases: Vec::new(),
         tasks: Vec::new(),
@@ -86,6 +88,7 @@ pub fn rich() -> Status {
         as_of: Some(at("2026-01-27T10:20:30Z")),
         branch: Some("003-phase-iv_infrastructure".to_owned()),
         revision: Some("4f41f60".to_owned()),
+        evidence: EvidenceHead { records: 61, head: Some(Digest::of(b"the last record")) },
         prerequisites: prerequisites(),
         gates: vec![
             gate("No `latest` tags", Standing::Met, &[]),

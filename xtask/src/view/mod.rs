@@ -5,6 +5,7 @@
 
 mod closing;
 mod doctor;
+mod evidence;
 mod explain;
 mod status;
 
@@ -13,6 +14,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub use self::closing::closing;
 pub use self::doctor::doctor;
+pub use self::evidence::evidence;
 pub use self::explain::{Evidence, Explanation, Step, explain, explain_json, explanation};
 pub use self::status::status;
 use crate::plain;

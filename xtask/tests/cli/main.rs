@@ -8,6 +8,7 @@
 
 mod crash;
 mod doctor;
+mod evidence;
 mod json;
 mod ledger;
 mod lint;
