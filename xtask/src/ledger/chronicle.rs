@@ -2,13 +2,14 @@
 //!
 //! [`fold`](super::fold) keeps what counts now and passes over the rest; this reads every record.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use super::event::{
-    ByHand, Concluded, Drifted, Failure, Header, Outcome, RunEnded, RunStarted, TaskEnded, TaskLeft,
-    TaskStarted,
+    ByHand, Concluded, Drifted, Failure, Header, LogsPruned, Outcome, RunEnded, RunStarted, TaskEnded,
+    TaskLeft, TaskStarted, TornDown,
 };
 use crate::ids::Digest;
 use crate::measure::Measurement;
@@ -20,6 +21,8 @@ pub struct Chronicle {
     pub runs: Vec<RunStory>,
     /// What was done by hand.
     pub by_hand: Vec<Deed>,
+    /// Logs whose removal is on record.
+    pub pruned: HashSet<Utf8PathBuf>,
 }
 
 /// What happened in one run.
@@ -63,6 +66,8 @@ pub struct AttemptStory {
     pub ended: Option<Timestamp>,
     /// What it came to.
     pub end: Option<TaskEnded>,
+    /// Logs of cleaning up after it, relative to the root.
+    pub cleaning: Vec<Utf8PathBuf>,
 }
 
 impl AttemptStory {
@@ -79,6 +84,11 @@ impl AttemptStory {
     /// What made it fail.
     pub fn failure(&self) -> Option<&Failure> {
         self.end.as_ref().and_then(|e| e.failure.as_ref())
+    }
+
+    /// Its log and those of cleaning up after it, relative to the root.
+    pub fn logs(&self) -> impl Iterator<Item = &Utf8PathBuf> {
+        std::iter::once(&self.start.log).chain(&self.cleaning)
     }
 
     /// What it measured.
@@ -139,6 +149,7 @@ pub fn chronicle(text: &[u8]) -> Chronicle {
                         started: at,
                         ended: None,
                         end: None,
+                        cleaning: Vec::new(),
                     });
                 }
             }
@@ -150,6 +161,18 @@ pub fn chronicle(text: &[u8]) -> Chronicle {
                     attempt.ended = Some(at);
                     attempt.end = Some(end);
                 }
+            }
+            "torn-down" => {
+                if let Ok(TornDown { attempt, log: Some(log), .. }) = serde_json::from_str(body)
+                    && let Some((run, nth)) = attempts.get(&attempt)
+                    && let Some(attempt) = out.runs[*run].attempts.get_mut(*nth)
+                {
+                    attempt.cleaning.push(log);
+                }
+            }
+            "logs-pruned" => {
+                out.pruned
+                    .extend(serde_json::from_str::<LogsPruned>(body).ok().into_iter().flat_map(|e| e.logs));
             }
             "task-left" => {
                 run.left.extend(serde_json::from_str(body).ok().map(|left| (task.to_owned(), left)));

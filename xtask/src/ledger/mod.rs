@@ -4,6 +4,7 @@ pub mod chain;
 pub mod chronicle;
 pub mod event;
 pub mod history;
+pub mod keep;
 pub mod store;
 
 pub use chain::{Chain, Flaw, chain};

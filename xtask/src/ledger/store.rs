@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::chronicle::Chronicle;
-use super::event::{Event, FORMAT, Header};
+use super::event::{Event, FORMAT, Header, LogsPruned};
 use super::history::{Health, History, fold};
 use crate::exec::{self, Instance};
 use crate::ids::Digest;
@@ -259,6 +259,33 @@ impl Ledger {
             self.state.1.notify_all();
         }
         Ok(())
+    }
+
+    /// Removes logs that are older than what is kept of each task, after that was put on record: a log is never gone
+    /// without a record that says so. Returns what could not be removed, in sentences.
+    pub fn prune(&self, at: Timestamp, keep: u64) -> anyhow::Result<Vec<String>> {
+        let chronicle = chronicle(&self.home)?;
+        let there = |log: &Utf8PathBuf| {
+            let path = self.home.recorded_log(log)?;
+            fs::symlink_metadata(&path).is_ok_and(|m| m.is_file()).then(|| (log.clone(), path))
+        };
+        // What was recorded and is there all the same belongs to a run that was killed in between.
+        let outdated: Vec<(Utf8PathBuf, Utf8PathBuf)> =
+            super::keep::outdated(&chronicle, keep).iter().filter_map(there).collect();
+        let logs: Vec<Utf8PathBuf> = outdated
+            .iter()
+            .map(|(log, _)| log.clone())
+            .filter(|log| !chronicle.pruned.contains(log))
+            .collect();
+        if !logs.is_empty() {
+            self.append(at, None, &Event::LogsPruned(LogsPruned { keep, logs }))?;
+        }
+        let removed = outdated.iter().map(|(log, path)| (log, fs::remove_file(path)));
+        Ok(removed
+            .filter_map(|(log, result)| {
+                result.err().map(|e| format!("failed to remove the log `{log}`: {e}"))
+            })
+            .collect())
     }
 
     /// Syncs and lets go of the run lock.

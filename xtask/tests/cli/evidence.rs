@@ -207,3 +207,98 @@ fn a_ledger_that_cannot_be_read_is_an_error_of_its_own() {
     fs::create_dir_all(sandbox.path(LEDGER)).unwrap();
     sandbox.run("evidence verify").exits(4).says(LEDGER);
 }
+
+/// Attempts of `t` in order: `+` passes, `-` fails.
+fn attempts(sandbox: &Sandbox, all: &str) {
+    for how in all.chars() {
+        sandbox.tool("tool", if how == '+' { "* => exit 0" } else { "* => exit 1" });
+        sandbox.run("p --force").exits(i32::from(how == '-'));
+    }
+}
+
+/// Numbers of the attempts whose logs are there.
+fn kept(sandbox: &Sandbox) -> String {
+    let number = |log: &String| log.rsplit('-').nth(1).unwrap().parse::<u32>().unwrap();
+    let mut numbers: Vec<u32> =
+        logs(sandbox).iter().filter(|log| !log.contains("-teardown-")).map(number).collect();
+    numbers.sort_unstable();
+    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn keeping(keep: &str) -> Sandbox {
+    let sandbox = Sandbox::new(
+        "[[phase.task]]\nid = \"t\"\ntitle = \"T\"\nrun = \"tool\"\nteardown = \"fake-tool out down\"\n",
+    );
+    sandbox.edit("title = \"Test\"\n", &format!("title = \"Test\"\n{keep}"));
+    sandbox
+}
+
+#[test]
+fn logs_of_older_attempts_are_removed_on_record() {
+    let sandbox = keeping("keep = 2\n");
+    attempts(&sandbox, "++");
+    assert_eq!((kept(&sandbox).as_str(), sandbox.events("logs-pruned").len()), ("1 2", 0));
+    attempts(&sandbox, "+");
+    let first: Vec<Value> = sandbox.events("task-started").iter().map(|e| e["log"].clone()).take(1).collect();
+    let pruned = &sandbox.events("logs-pruned")[0];
+    assert_eq!((&pruned["keep"], &pruned["logs"][0]), (&json!(2), &first[0]));
+    assert_eq!(pruned["logs"][1], sandbox.events("torn-down")[0]["log"], "teardown goes with its attempt");
+    attempts(&sandbox, "---");
+    assert_eq!(kept(&sandbox), "3 5 6", "the last two, and the last that passed");
+    let verified = verify(&sandbox, 0);
+    assert_eq!(verified["logs"], json!({ "intact": 6, "pruned": 6, "open": 0 }));
+    sandbox.run("log t").exits(0);
+    // What is on record does not cover up for what somebody else removed.
+    sandbox.remove(&logs(&sandbox)[0].clone());
+    assert!(found(&sandbox)[0].starts_with("log-missing"));
+    attempts(&sandbox, "+++");
+    assert_eq!(found(&sandbox).len(), 1);
+}
+
+#[test]
+fn ten_attempts_keep_their_logs_if_nothing_is_said() {
+    let sandbox = keeping("");
+    attempts(&sandbox, "++++++++++++");
+    assert_eq!(kept(&sandbox), "3 4 5 6 7 8 9 10 11 12");
+}
+
+#[test]
+fn nothing_but_logs_on_record_is_removed() {
+    let sandbox = keeping("keep = 1\n");
+    sandbox.write("precious", "x");
+    sandbox.write(".xtask/logs/mine.log", "x");
+    attempts(&sandbox, "+");
+    // Somebody else's ledger may name any file as a log.
+    for name in ["precious", "../precious", ".xtask/logs/../../precious", ".xtask/ledger.jsonl"] {
+        tamper(&sandbox, |lines| {
+            lines[1] = lines[1].replace(&log_of(&lines[1]), name);
+        });
+        attempts(&sandbox, "++");
+        assert!(
+            sandbox.has("precious") && sandbox.has(LEDGER) && sandbox.has(".xtask/logs/mine.log"),
+            "{name}"
+        );
+    }
+}
+
+fn log_of(line: &str) -> String {
+    serde_json::from_str::<Value>(line).unwrap()["event"]["log"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_log_that_was_to_be_removed_when_the_run_was_killed_goes_with_the_next() {
+    let sandbox = keeping("keep = 1\n");
+    attempts(&sandbox, "+");
+    let first = logs(&sandbox);
+    let texts: Vec<String> = first.iter().map(|log| sandbox.read(log)).collect();
+    attempts(&sandbox, "+");
+    let records = sandbox.events("logs-pruned").len();
+    for (log, text) in first.iter().zip(texts) {
+        sandbox.write(log, text);
+    }
+    verify(&sandbox, 0);
+    attempts(&sandbox, "+");
+    assert!(!first.iter().any(|log| sandbox.has(log)));
+    assert_eq!(sandbox.events("logs-pruned").len(), records + 1, "what is on record is not recorded again");
+    assert_eq!(sandbox.events("logs-pruned")[1]["logs"].as_array().unwrap().len(), 2);
+}
