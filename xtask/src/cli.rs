@@ -53,6 +53,10 @@ pub enum Command {
     Log(LogArgs),
     /// Render a report from the evidence on record
     Report(ReportArgs),
+    /// List the runs, or the attempts at a task
+    History(HistoryArgs),
+    /// Say what changed between two runs: states, durations, measurements
+    Diff(DiffArgs),
     /// Check that the evidence is what was recorded
     Evidence(EvidenceArgs),
     /// Set a task aside by hand, with a reason that is kept
@@ -172,6 +176,33 @@ pub struct ReportArgs {
     /// something else than the evidence
     #[arg(long)]
     pub check: bool,
+}
+
+/// Options of `history`.
+#[derive(Debug, Clone, Args)]
+pub struct HistoryArgs {
+    /// The task whose attempts are listed, in place of the runs
+    pub task: Option<String>,
+    /// Only what began since then: a duration such as `12h` or `3d`, or a date, in UTC
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `diff`.
+#[derive(Debug, Clone, Args)]
+pub struct DiffArgs {
+    /// The run that is compared with: an id, the beginning of one, `last`, or `last~N` for the Nth before it
+    #[arg(default_value = "last~1")]
+    pub from: String,
+    /// The run that is compared
+    #[arg(default_value = "last")]
+    pub to: String,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to do with the evidence.

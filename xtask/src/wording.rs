@@ -71,6 +71,16 @@ pub fn duration(d: Duration) -> String {
     }
 }
 
+/// A span of time whose size is what matters: `less than a minute`, `5 min`, `3 h`, `12 d`.
+pub fn age(d: Duration) -> String {
+    match d.as_secs() {
+        0..=59 => "less than a minute".to_owned(),
+        secs @ 60..=3599 => format!("{} min", secs / 60),
+        secs @ 3600..=86_399 => format!("{} h", secs / 3600),
+        secs => format!("{} d", secs / 86_400),
+    }
+}
+
 fn two(big: u64, big_unit: &str, small: u64, small_unit: &str) -> String {
     if small == 0 { format!("{big} {big_unit}") } else { format!("{big} {big_unit} {small} {small_unit}") }
 }

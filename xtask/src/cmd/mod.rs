@@ -19,6 +19,7 @@ use crate::wording;
 
 mod evidence;
 mod graph;
+mod history;
 mod lint;
 mod list;
 mod log;
@@ -54,6 +55,8 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<u8, Failure> {
         Some(Command::Graph(args)) => graph::graph(global, &args, ui),
         Some(Command::Log(args)) => log::log(global, &args, ui),
         Some(Command::Report(args)) => report::report(global, &args, ui),
+        Some(Command::History(args)) => history::history(global, &args, ui),
+        Some(Command::Diff(args)) => history::diff(global, &args, ui),
         Some(Command::Evidence(args)) => evidence::evidence(global, &args, ui),
         Some(Command::Skip(args)) => mark::skip(global, &args, ui),
         Some(Command::Forget(args)) => mark::forget(global, &args, ui),

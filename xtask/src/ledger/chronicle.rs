@@ -108,6 +108,8 @@ pub struct Deed {
     pub at: Timestamp,
     /// Who and why.
     pub what: ByHand,
+    /// How many runs had begun by then.
+    pub n_runs: usize,
 }
 
 /// Reads the text of a ledger. What can't be read is passed over; [`fold`](super::fold) counts it.
@@ -123,7 +125,8 @@ pub fn chronicle(text: &[u8]) -> Chronicle {
         let task = header.task.as_deref().unwrap_or_default();
         if matches!(kind, "task-skipped" | "task-forgotten") {
             if let Ok(what) = serde_json::from_str::<ByHand>(body) {
-                out.by_hand.push(Deed { kind: kind.to_owned(), task: task.to_owned(), at, what });
+                let n_runs = out.runs.len();
+                out.by_hand.push(Deed { kind: kind.to_owned(), task: task.to_owned(), at, what, n_runs });
             }
             continue;
         }

@@ -31,50 +31,28 @@ pub fn outdated(chronicle: &Chronicle, keep: u64) -> Vec<Utf8PathBuf> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
 
     use super::*;
-    use crate::ids::Digest;
-    use crate::ledger::chronicle;
+    use crate::ledger::sample::Sample;
 
-    /// A ledger of attempts: the task, and `+` if it passed, `-` if it failed, `!` if it did not end. The log of the
-    /// third is `3`; that of its cleaning up, where there is `~` too, is `3~`.
+    /// A ledger of attempts: the task, and `+` if it passed, `-` if it failed, `!` if it did not end, with `~` if it
+    /// was cleaned up after. The log of the third attempt at `t` is `t-3`, that of its cleaning up `t-3~`.
     fn attempts(all: &[(&str, &str)]) -> Chronicle {
-        let mut text = String::new();
-        let mut record = |kind: &str, task: &str, event: serde_json::Value| {
-            let (prev, at) = (Digest::of(b""), "2026-01-27T10:20:30Z");
-            let record = json!({
-                "v": 1, "seq": 1, "prev": prev, "at": at, "run": "r", "kind": kind, "task": task, "event": event,
-            });
-            text.push_str(&format!("{record}\n"));
-        };
-        for (i, (task, how)) in all.iter().enumerate() {
-            let n = (i + 1).to_string();
-            let instance = json!({ "host": "h", "boot": "b", "pid": 1, "started": "1" });
-            let definition = json!({ "keys": {}, "vars": {} });
-            record(
-                "task-started",
-                task,
-                json!({
-                    "attempt": n, "number": i + 1, "place": "local", "instance": instance, "definition": definition, "log": n,
-                }),
-            );
-            let outcome = match how.as_bytes()[0] {
-                b'+' => "passed",
-                b'-' => "failed",
-                _ => continue,
+        let mut numbers: HashMap<&str, u32> = HashMap::new();
+        let mut sample = Sample::empty().run("r", 1);
+        for (task, how) in all {
+            let number = numbers.entry(task).or_default();
+            *number += 1;
+            sample = match how.as_bytes()[0] {
+                b'+' => sample.attempt(task, "x", "passed"),
+                b'-' => sample.attempt(task, "x", "failed"),
+                _ => sample.start(task, "x"),
             };
-            let result = Digest::of(b"");
-            record(
-                "task-ended",
-                task,
-                json!({ "attempt": n, "outcome": outcome, "tries": 1, "ms": 1, "result": result }),
-            );
             if how.ends_with('~') {
-                record("torn-down", task, json!({ "attempt": n, "commands": [], "log": format!("{n}~") }));
+                sample = sample.torn_down(&format!("{task}-{number}~"));
             }
         }
-        chronicle(text.as_bytes())
+        sample.chronicle()
     }
 
     fn gone(all: &[(&str, &str)], keep: u64) -> String {
@@ -85,19 +63,19 @@ mod tests {
     fn the_last_attempts_and_the_last_that_passed_keep_their_logs() {
         let (t, u) = ("t", "u");
         assert_eq!(gone(&[], 1), "");
-        assert_eq!(gone(&[(t, "+"), (t, "+"), (t, "+")], 2), "1");
+        assert_eq!(gone(&[(t, "+"), (t, "+"), (t, "+")], 2), "t-1");
         assert_eq!(gone(&[(t, "+"), (t, "+"), (t, "+")], 3), "");
-        assert_eq!(gone(&[(t, "+"), (t, "+"), (t, "-"), (t, "-"), (t, "-")], 2), "1 3");
-        assert_eq!(gone(&[(t, "+"), (t, "-"), (t, "!")], 1), "2");
+        assert_eq!(gone(&[(t, "+"), (t, "+"), (t, "-"), (t, "-"), (t, "-")], 2), "t-1 t-3");
+        assert_eq!(gone(&[(t, "+"), (t, "-"), (t, "!")], 1), "t-2");
         // Each task for itself, in whatever order they came.
-        assert_eq!(gone(&[(t, "+"), (u, "+"), (t, "+"), (u, "-")], 1), "1");
+        assert_eq!(gone(&[(t, "+"), (u, "+"), (t, "+"), (u, "-")], 1), "t-1");
         // None at all is not to be had.
         assert_eq!(gone(&[(t, "+"), (t, "-")], 0), "");
     }
 
     #[test]
     fn logs_of_cleaning_up_go_with_their_attempt() {
-        assert_eq!(gone(&[("t", "+~"), ("t", "+~"), ("t", "+")], 2), "1 1~");
+        assert_eq!(gone(&[("t", "+~"), ("t", "+~"), ("t", "+")], 2), "t-1 t-1~");
     }
 
     proptest! {
@@ -111,10 +89,13 @@ mod tests {
             let all: Vec<(&str, &str)> = all.iter().map(|(t, h)| (names[usize::from(*t)], hows[usize::from(*h)])).collect();
             let gone: HashSet<String> = outdated(&attempts(&all), keep).into_iter().map(|log| log.to_string()).collect();
             for name in names {
-                let own: Vec<(usize, &str)> = all.iter().enumerate().filter(|(_, (t, _))| *t == name).map(|(i, (_, h))| (i + 1, *h)).collect();
-                let must: Vec<usize> = own.iter().rev().take(keep.max(1) as usize).chain(own.iter().rfind(|(_, h)| *h == "+")).map(|(n, _)| *n).collect();
+                let own = all.iter().filter(|(task, _)| *task == name);
+                let own: Vec<(usize, &str)> = own.enumerate().map(|(i, (_, how))| (i + 1, *how)).collect();
+                let last = own.iter().rev().take(keep.max(1) as usize);
+                let passed = own.iter().rfind(|(_, how)| *how == "+");
+                let must: Vec<usize> = last.chain(passed).map(|(n, _)| *n).collect();
                 for (n, _) in own {
-                    prop_assert_eq!(gone.contains(&n.to_string()), !must.contains(&n));
+                    prop_assert_eq!(gone.contains(&format!("{name}-{n}")), !must.contains(&n));
                 }
             }
         }

@@ -4,18 +4,22 @@
 //! from outside comes without terminal escapes; colour is added afterwards and only if it was asked for.
 
 mod closing;
+mod diff;
 mod doctor;
 mod evidence;
 mod explain;
+mod history;
 mod status;
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub use self::closing::closing;
+pub use self::diff::diff;
 pub use self::doctor::doctor;
 pub use self::evidence::evidence;
 pub use self::explain::{Evidence, Explanation, Step, explain, explain_json, explanation};
+pub use self::history::{attempts, runs};
 pub use self::status::status;
 use crate::plain;
 use crate::status::State;

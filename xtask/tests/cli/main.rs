@@ -9,6 +9,7 @@
 mod crash;
 mod doctor;
 mod evidence;
+mod history;
 mod json;
 mod ledger;
 mod lint;
