@@ -286,6 +286,18 @@ pub fn environment(job: &Job<'_>, world: &dyn World) -> Result<Vec<(String, Stri
     Prepared::new(job, world).map(|prepared| prepared.env)
 }
 
+/// Names of the environment variables that a task sets, sorted. A file that can't be read has none here; the attempt
+/// says so.
+pub fn env_names(task: &Task, world: &dyn World) -> Vec<String> {
+    let texts = task.env_files.iter().filter_map(|path| world.read(path).ok());
+    let from_files = texts.flat_map(|text| env_lines(&String::from_utf8_lossy(&text)));
+    let mut names: Vec<String> =
+        from_files.map(|(name, _)| name).chain(task.env.iter().map(|(name, _)| name.clone())).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// `NAME=value` lines: comments and blank lines are passed over, `export` and one pair of quotes are taken off.
 pub fn env_lines(text: &str) -> Vec<(String, String)> {
     text.lines()
@@ -456,6 +468,12 @@ impl<'a> Try<'a> {
         self.mask.mask(text).into_owned()
     }
 
+    /// Each word masked; none at all if a secret lies across words, where a mask for each would not see it.
+    fn masked_words(&self, argv: &[String]) -> Vec<String> {
+        let words: Vec<String> = argv.iter().map(|word| self.masked(word)).collect();
+        if words.join(" ") == self.masked(&argv.join(" ")) { words } else { Vec::new() }
+    }
+
     fn holds(&self, when: &condition::Condition) -> Result<bool, Stop> {
         for name in when.facts() {
             if !self.facts.borrow().contains_key(name)
@@ -529,6 +547,8 @@ impl<'a> Try<'a> {
         });
         self.records.borrow_mut().push(CommandRecord {
             command: text,
+            argv: self.masked_words(argv),
+            cwd: Some(self.job.task.cwd.clone()),
             part: part.to_owned(),
             name,
             ended: describe(&ended.how),

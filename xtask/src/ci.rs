@@ -519,7 +519,7 @@ mod tests {
             let status = sample::with_text(sample::rich(), &text);
             for made in annotations(&rich_rows(&status), "a,b:%41.toml", |_| Some(1)) {
                 // Whoever begins a line with `::` is not asked for the other kind.
-                let line = made.replace("##[", "");
+                let line = made.replace("##[", "..");
                 prop_assert!(!made.contains(['\n', '\r', '\u{1b}']), "{:?}", made);
                 let (name, properties, _) = obeyed(&line).expect("a command");
                 prop_assert!(["error", "warning"].contains(&name.as_str()));

@@ -62,6 +62,12 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Render a report from the evidence on record
     Report(ReportArgs),
+    /// List the runs, or the attempts at a task
+    History(HistoryArgs),
+    /// Say what changed between two runs: states, durations, measurements
+    Diff(DiffArgs),
+    /// Check that the evidence is what was recorded
+    Evidence(EvidenceArgs),
     /// Set a task aside by hand, with a reason that is kept
     Skip(SkipArgs),
     /// Let what is on record about a task no longer count; also ends a skip
@@ -210,6 +216,59 @@ pub struct ReportArgs {
     /// Go by evidence that was exported with `--format json`, not by the ledger
     #[arg(long, value_name = "FILE")]
     pub from: Option<Utf8PathBuf>,
+}
+
+/// Options of `history`.
+#[derive(Debug, Clone, Args)]
+pub struct HistoryArgs {
+    /// The task whose attempts are listed, in place of the runs
+    pub task: Option<String>,
+    /// Only what began since then: a duration such as `12h` or `3d`, or a date, in UTC
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `diff`.
+#[derive(Debug, Clone, Args)]
+pub struct DiffArgs {
+    /// The run that is compared with: an id, the beginning of one, `last`, or `last~N` for the Nth before it
+    #[arg(default_value = "last~1")]
+    pub from: String,
+    /// The run that is compared
+    #[arg(default_value = "last")]
+    pub to: String,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with the evidence.
+#[derive(Debug, Clone, Args)]
+pub struct EvidenceArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: EvidenceCommand,
+}
+
+/// What can be done with the evidence.
+#[derive(Debug, Clone, Subcommand)]
+pub enum EvidenceCommand {
+    /// Find records and logs that were edited, removed or reordered; exits with 1 if there are any
+    Verify(EvidenceVerifyArgs),
+}
+
+/// Options of `evidence verify`.
+#[derive(Debug, Clone, Args)]
+pub struct EvidenceVerifyArgs {
+    /// A digest of the last record that was noted earlier: the chain must still contain it
+    #[arg(long, value_name = "DIGEST")]
+    pub head: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `skip`.

@@ -308,6 +308,19 @@ pub fn new_id(instance: &Instance, at: Timestamp, counter: u64) -> String {
     Digest::of(text.as_bytes()).to_string()
 }
 
+/// What a run says of itself before it records anything else.
+pub fn run_started(plan: &Plan, instance: Instance, arguments: Vec<String>, git: Option<Git>) -> RunStarted {
+    RunStarted {
+        pipeline: plan.id.clone(),
+        xtask: env!("CARGO_PKG_VERSION").to_owned(),
+        instance,
+        os: std::env::consts::OS.to_owned(),
+        arguments,
+        profile: plan.active().map(|p| p.name.clone()),
+        git,
+    }
+}
+
 impl Loop<'_, '_> {
     fn plan(&self) -> &Plan {
         self.run.plan
@@ -325,15 +338,8 @@ impl Loop<'_, '_> {
         if !self.begun {
             self.begun = true;
             let git = self.git();
-            let started = RunStarted {
-                pipeline: self.run.plan.id.clone(),
-                xtask: env!("CARGO_PKG_VERSION").to_owned(),
-                instance: self.run.instance.clone(),
-                os: std::env::consts::OS.to_owned(),
-                arguments: self.run.arguments.clone(),
-                profile: self.run.plan.active().map(|p| p.name.clone()),
-                git,
-            };
+            let started =
+                run_started(self.run.plan, self.run.instance.clone(), self.run.arguments.clone(), git);
             if !self.append(None, &Event::RunStarted(started.clone())) {
                 return false;
             }
@@ -405,11 +411,12 @@ impl Loop<'_, '_> {
     /// Runs cleaning commands of an attempt that is over, and records that they ran.
     fn clean(&mut self, ix: TaskIx, run_id: &str, attempt_id: &str, number: u32, steps: &[Step], part: &str) {
         let task = self.run.plan.task(ix);
-        let log = self.run.world.root().join(Home::log(
+        let recorded = Home::log(
             &format!("{}-{part}", task.id),
             number,
             &new_id(&self.run.instance, self.run.world.now(), 0),
-        ));
+        );
+        let log = self.run.world.root().join(&recorded);
         let scratch = self.run.home.scratch(attempt_id);
         let job = Job {
             plan: self.run.plan,
@@ -431,7 +438,10 @@ impl Loop<'_, '_> {
             return;
         }
         let id = task.id.clone();
-        self.record(Some(&id), &Event::TornDown(TornDown { attempt: attempt_id.to_owned(), commands }));
+        let digest = exec::digest(&log).ok();
+        let attempt = attempt_id.to_owned();
+        let torn_down = TornDown { attempt, commands, log: Some(recorded), digest };
+        self.record(Some(&id), &Event::TornDown(torn_down));
         if let Some(past) = self.run.history.tasks.get_mut(&id) {
             past.torn_down = true;
         }
@@ -728,7 +738,7 @@ impl Loop<'_, '_> {
             inputs: view.inputs,
             needs,
             tools,
-            env: task.env.iter().map(|(n, _)| n.clone()).collect(),
+            env: attempt::env_names(task, self.run.world),
             log: log.clone(),
             git,
         };

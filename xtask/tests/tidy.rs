@@ -231,6 +231,13 @@ fn every_command_and_option_is_documented() {
         let heading = format!("## `{}`", command.get_name());
         assert!(section(&docs, &heading).is_some(), "docs/commands.md has no section `{heading}`");
     }
+    for command in cli.get_subcommands() {
+        assert!(
+            resolve::TAKEN.contains(&command.get_name()),
+            "a pipeline may be called `{}` as the command is: add it to TAKEN in pipeline/resolve.rs",
+            command.get_name()
+        );
+    }
     let all = std::iter::once(&cli).chain(cli.get_subcommands());
     for (command, argument) in
         all.flat_map(|command| command.get_arguments().map(move |argument| (command, argument)))

@@ -19,7 +19,9 @@ use crate::pipeline::{Plan, resolve_here};
 use crate::ui::{Colour, Ui};
 use crate::wording;
 
+mod evidence;
 mod graph;
+mod history;
 mod lint;
 mod list;
 mod log;
@@ -68,6 +70,9 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<u8, Failure> {
         Some(Command::Log(args)) => log::log(global, &args, ui),
         Some(Command::Verify(args)) => verify::verify(global, &args, ui),
         Some(Command::Report(args)) => report::report(global, &args, ui),
+        Some(Command::History(args)) => history::history(global, &args, ui),
+        Some(Command::Diff(args)) => history::diff(global, &args, ui),
+        Some(Command::Evidence(args)) => evidence::evidence(global, &args, ui),
         Some(Command::Skip(args)) => mark::skip(global, &args, ui),
         Some(Command::Forget(args)) => mark::forget(global, &args, ui),
         Some(Command::Lint) => lint::lint(global, ui),

@@ -77,7 +77,14 @@ pub fn run_project(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Re
     let code = exit_code(&ran, &asked, args, &room);
     if ran.recorded && ran.ledger_failure.is_none() {
         let ended = Event::RunEnded(RunEnded { exit: code });
-        ran.ledger_failure = ledger.append(world.now(), None, &ended).err();
+        let keep = project.plan.keep;
+        // Reading the whole ledger is left out where no task has so many logs.
+        let pruned = if ran.history.tasks.values().any(|t| u64::from(t.attempts) > keep.max(1)) {
+            ledger.prune(world.now(), keep).map(|notes| notes.iter().for_each(|note| ui.warn(note)))
+        } else {
+            Ok(())
+        };
+        ran.ledger_failure = pruned.and_then(|()| ledger.append(world.now(), None, &ended)).err();
     }
     world.remember(&project.home.digests());
     let closed = ledger.close();

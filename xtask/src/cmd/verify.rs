@@ -4,16 +4,17 @@ use super::{Project, find_phase, find_task, open};
 use crate::again::{self, Again, Extent, Seen};
 use crate::cli::{Global, VerifyArgs};
 use crate::drive;
+use crate::exec::Instance;
 use crate::failure::{Failure, exit};
 use crate::ids::{NeedIx, TaskIx};
-use crate::ledger::event::{Confirmed, Drifted, Event};
-use crate::ledger::store::{self, Ledger};
+use crate::ledger::event::{Confirmed, Drifted, Event, RunEnded};
+use crate::ledger::{Attempt, store};
 use crate::observed::Observed;
 use crate::probe;
 use crate::status::{self, Change, Reason, Row, State};
 use crate::ui::Ui;
 use crate::view::{self, Again as Verdict, Verified};
-use crate::world::{Real, Remembered, World as _};
+use crate::world::{Remembered, World as _};
 
 /// Looks, records, reports.
 pub fn verify(global: &Global, args: &VerifyArgs, ui: &Ui) -> Result<u8, Failure> {
@@ -49,8 +50,30 @@ pub fn verify(global: &Global, args: &VerifyArgs, ui: &Ui) -> Result<u8, Failure
         let why = why.or_else(|| again.lacks(*ix));
         out.push(judge(plan.task(*ix).id.clone(), why, again.lacks(*ix).is_some(), seen));
     }
-    for (ix, verified) in tasks.iter().zip(&out) {
-        record(&ledger, &world, &plan.task(*ix).id, &history, verified)?;
+    let any = |verdict| out.iter().any(|v| v.verdict == verdict);
+    let code = match () {
+        () if any(Verdict::Drifted) => exit::FAILED,
+        () if any(Verdict::Unknown) => exit::BLOCKED,
+        () => exit::DONE,
+    };
+    let events: Vec<(&str, Event)> = tasks
+        .iter()
+        .zip(&out)
+        .filter_map(|(ix, verified)| {
+            let id = plan.task(*ix).id.as_str();
+            Some((id, event(history.task(id).last.as_ref()?, verified)?))
+        })
+        .collect();
+    let append = |task, event: &Event| ledger.append(world.now(), task, event).map_err(Failure::ledger);
+    // A look that finds something is a run of its own: who, when, with which arguments.
+    if !events.is_empty() {
+        let arguments = std::env::args().skip(1).collect();
+        let started = drive::run_started(plan, Instance::current(), arguments, super::git(&project.root));
+        append(None, &Event::RunStarted(started))?;
+        for (task, event) in &events {
+            append(Some(task), event)?;
+        }
+        append(None, &Event::RunEnded(RunEnded { exit: code }))?;
     }
     ledger.close().map_err(Failure::ledger)?;
     let history = store::read(&project.home).map_err(Failure::ledger)?;
@@ -61,12 +84,7 @@ pub fn verify(global: &Global, args: &VerifyArgs, ui: &Ui) -> Result<u8, Failure
     } else {
         ui.data(&view::verified(&out, ui.stdout_colour()));
     }
-    let any = |verdict| out.iter().any(|v| v.verdict == verdict);
-    Ok(match () {
-        () if any(Verdict::Drifted) => exit::FAILED,
-        () if any(Verdict::Unknown) => exit::BLOCKED,
-        () => exit::DONE,
-    })
+    Ok(code)
 }
 
 /// The tasks that are asked for.
@@ -101,20 +119,13 @@ fn judge(task: String, why: Option<String>, lacks: bool, seen: Seen) -> Verified
     Verified { task, verdict, why, checks: seen.checks, measurements: seen.measurements }
 }
 
-fn record(
-    ledger: &Ledger,
-    world: &Real,
-    task: &str,
-    history: &crate::ledger::History,
-    verified: &Verified,
-) -> Result<(), Failure> {
-    let Some(last) = &history.task(task).last else { return Ok(()) };
+/// What goes on record about a look at a task's last attempt.
+fn event(last: &Attempt, verified: &Verified) -> Option<Event> {
     let attempt = last.started.attempt.clone();
     let (checks, measurements) = (verified.checks.clone(), verified.measurements.clone());
-    let event = match verified.verdict {
-        Verdict::Drifted => Event::Drifted(Drifted { attempt, checks }),
-        Verdict::Holds => Event::Confirmed(Confirmed { attempt, checks, measurements }),
-        Verdict::Unknown | Verdict::LeftOut => return Ok(()),
-    };
-    ledger.append(world.now(), Some(task), &event).map_err(Failure::ledger)
+    match verified.verdict {
+        Verdict::Drifted => Some(Event::Drifted(Drifted { attempt, checks })),
+        Verdict::Holds => Some(Event::Confirmed(Confirmed { attempt, checks, measurements })),
+        Verdict::Unknown | Verdict::LeftOut => None,
+    }
 }

@@ -2,13 +2,14 @@
 //!
 //! [`fold`](super::fold) keeps what counts now and passes over the rest; this reads every record.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use super::event::{
-    ByHand, Concluded, Drifted, Failure, Header, Outcome, RunEnded, RunStarted, TaskEnded, TaskLeft,
-    TaskStarted,
+    ByHand, Concluded, Drifted, Failure, Header, LogsPruned, Outcome, RunEnded, RunStarted, TaskEnded,
+    TaskLeft, TaskStarted, TornDown,
 };
 use crate::ids::Digest;
 use crate::measure::Measurement;
@@ -20,6 +21,8 @@ pub struct Chronicle {
     pub runs: Vec<RunStory>,
     /// What was done by hand.
     pub by_hand: Vec<Deed>,
+    /// Logs whose removal is on record.
+    pub pruned: HashSet<Utf8PathBuf>,
 }
 
 /// What happened in one run.
@@ -43,6 +46,8 @@ pub struct RunStory {
     pub left: Vec<(String, TaskLeft)>,
     /// Finished tasks that it found not to hold any more.
     pub drifted: Vec<(String, Drifted)>,
+    /// Finished tasks that it looked at again and that held.
+    pub confirmed: Vec<String>,
     /// Findings of gates and criteria that were news.
     pub concluded: Vec<Concluded>,
 }
@@ -63,6 +68,8 @@ pub struct AttemptStory {
     pub ended: Option<Timestamp>,
     /// What it came to.
     pub end: Option<TaskEnded>,
+    /// Logs of cleaning up after it, relative to the root.
+    pub cleaning: Vec<Utf8PathBuf>,
 }
 
 impl AttemptStory {
@@ -79,6 +86,11 @@ impl AttemptStory {
     /// What made it fail.
     pub fn failure(&self) -> Option<&Failure> {
         self.end.as_ref().and_then(|e| e.failure.as_ref())
+    }
+
+    /// Its log and those of cleaning up after it, relative to the root.
+    pub fn logs(&self) -> impl Iterator<Item = &Utf8PathBuf> {
+        std::iter::once(&self.start.log).chain(&self.cleaning)
     }
 
     /// What it measured.
@@ -98,6 +110,8 @@ pub struct Deed {
     pub at: Timestamp,
     /// Who and why.
     pub what: ByHand,
+    /// How many runs had begun by then.
+    pub n_runs: usize,
 }
 
 /// Reads the text of a ledger. What can't be read is passed over; [`fold`](super::fold) counts it.
@@ -113,7 +127,8 @@ pub fn chronicle(text: &[u8]) -> Chronicle {
         let task = header.task.as_deref().unwrap_or_default();
         if matches!(kind, "task-skipped" | "task-forgotten") {
             if let Ok(what) = serde_json::from_str::<ByHand>(body) {
-                out.by_hand.push(Deed { kind: kind.to_owned(), task: task.to_owned(), at, what });
+                let n_runs = out.runs.len();
+                out.by_hand.push(Deed { kind: kind.to_owned(), task: task.to_owned(), at, what, n_runs });
             }
             continue;
         }
@@ -139,6 +154,7 @@ pub fn chronicle(text: &[u8]) -> Chronicle {
                         started: at,
                         ended: None,
                         end: None,
+                        cleaning: Vec::new(),
                     });
                 }
             }
@@ -151,9 +167,22 @@ pub fn chronicle(text: &[u8]) -> Chronicle {
                     attempt.end = Some(end);
                 }
             }
+            "torn-down" => {
+                if let Ok(TornDown { attempt, log: Some(log), .. }) = serde_json::from_str(body)
+                    && let Some((run, nth)) = attempts.get(&attempt)
+                    && let Some(attempt) = out.runs[*run].attempts.get_mut(*nth)
+                {
+                    attempt.cleaning.push(log);
+                }
+            }
+            "logs-pruned" => {
+                out.pruned
+                    .extend(serde_json::from_str::<LogsPruned>(body).ok().into_iter().flat_map(|e| e.logs));
+            }
             "task-left" => {
                 run.left.extend(serde_json::from_str(body).ok().map(|left| (task.to_owned(), left)));
             }
+            "confirmed" => run.confirmed.push(task.to_owned()),
             "drifted" => {
                 run.drifted.extend(serde_json::from_str(body).ok().map(|drift| (task.to_owned(), drift)));
             }
@@ -176,6 +205,7 @@ impl RunStory {
             attempts: Vec::new(),
             left: Vec::new(),
             drifted: Vec::new(),
+            confirmed: Vec::new(),
             concluded: Vec::new(),
         }
     }

@@ -85,6 +85,8 @@ pub enum Event {
     Confirmed(Confirmed),
     /// The checks of a gate or a criterion were made, and their findings differ from those on record.
     Concluded(Concluded),
+    /// Logs of older attempts were removed.
+    LogsPruned(LogsPruned),
 }
 
 impl Event {
@@ -104,6 +106,7 @@ impl Event {
             Self::Drifted(_) => "drifted",
             Self::Confirmed(_) => "confirmed",
             Self::Concluded(_) => "concluded",
+            Self::LogsPruned(_) => "logs-pruned",
         }
     }
 
@@ -123,6 +126,7 @@ impl Event {
             Self::Drifted(e) => to_raw_value(e),
             Self::Confirmed(e) => to_raw_value(e),
             Self::Concluded(e) => to_raw_value(e),
+            Self::LogsPruned(e) => to_raw_value(e),
         }
     }
 }
@@ -212,7 +216,7 @@ pub struct TaskStarted {
     /// Versions of its prerequisites.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<String, Tool>,
-    /// Names, not values, of the environment variables that it sets.
+    /// Names, not values, of the environment variables that it sets, also of those from environment files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     /// Its log, relative to the root.
@@ -317,6 +321,13 @@ pub enum FailureKind {
 pub struct CommandRecord {
     /// As a person would type it, with secrets masked.
     pub command: String,
+    /// The program and its arguments as they were started, with secrets masked; nothing in records of older versions,
+    /// and if a secret lies across several words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<String>,
+    /// Where it ran, relative to the root; `.` is the root itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<Utf8PathBuf>,
     /// `run`, `finally` or `capture`.
     pub part: String,
     /// Name, where it has one.
@@ -364,6 +375,12 @@ pub struct TornDown {
     pub attempt: String,
     /// What ran.
     pub commands: Vec<CommandRecord>,
+    /// The log of these commands, relative to the root; nothing if it could not be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Utf8PathBuf>,
+    /// Digest of that log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// A finished task no longer holds.
@@ -399,4 +416,13 @@ pub struct Concluded {
     pub stands_on: Digest,
     /// What was found.
     pub checks: Vec<CheckRecord>,
+}
+
+/// Logs of older attempts were removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogsPruned {
+    /// How many attempts of each task keep theirs.
+    pub keep: u64,
+    /// The logs, relative to the root.
+    pub logs: Vec<Utf8PathBuf>,
 }

@@ -1,5 +1,6 @@
 //! The ledger on disk: one writer at a time, one write per record, a sync soon after, and a tail that heals.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,9 +12,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::chronicle::Chronicle;
-use super::event::{Event, FORMAT, Header};
+use super::event::{Event, FORMAT, Header, LogsPruned};
 use super::history::{Health, History, fold, fold_to};
-use crate::exec::Instance;
+use crate::exec::{self, Instance};
 use crate::ids::Digest;
 use crate::since::Point;
 
@@ -88,31 +89,48 @@ impl Home {
     }
 }
 
-/// Reads the ledger without changing anything. No ledger is an empty one.
-pub fn read(home: &Home) -> anyhow::Result<History> {
+/// The text of the ledger. No ledger is an empty one.
+pub fn text(home: &Home) -> anyhow::Result<Vec<u8>> {
     match fs::read(home.ledger()) {
-        Ok(text) => Ok(fold(&text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(History::default()),
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error).with_context(|| format!("failed to read the ledger `{}`", home.ledger())),
     }
 }
 
 /// Reads the ledger as it was at an earlier point; nothing if it never was at that point.
 pub fn read_to(home: &Home, point: Point) -> anyhow::Result<Option<History>> {
-    match fs::read(home.ledger()) {
-        Ok(text) => Ok(fold_to(&text, point.records, point.head)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("failed to read the ledger `{}`", home.ledger())),
-    }
+    text(home).map(|text| fold_to(&text, point.records, point.head))
 }
 
-/// Reads everything on record, run by run. No ledger is an empty one.
+/// Reads the ledger without changing anything.
+pub fn read(home: &Home) -> anyhow::Result<History> {
+    text(home).map(|text| fold(&text))
+}
+
+/// Reads everything on record, run by run.
 pub fn chronicle(home: &Home) -> anyhow::Result<Chronicle> {
-    match fs::read(home.ledger()) {
-        Ok(text) => Ok(super::chronicle(&text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Chronicle::default()),
-        Err(error) => Err(error).with_context(|| format!("failed to read the ledger `{}`", home.ledger())),
+    text(home).map(|text| super::chronicle(&text))
+}
+
+/// The logs that are there, by path relative to the root, each with its digest or why it could not be read.
+pub fn logs(home: &Home) -> anyhow::Result<BTreeMap<Utf8PathBuf, Result<String, String>>> {
+    let folder = home.root.join(Home::LOGS);
+    let failed = || format!("failed to list the logs in `{folder}`");
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error).with_context(failed),
+    };
+    let mut out = BTreeMap::new();
+    for entry in entries {
+        // A name that is not UTF-8 is none of ours, and none that a record could have.
+        let name = entry.with_context(failed)?.file_name().to_string_lossy().into_owned();
+        let path = Utf8Path::new(Home::LOGS).join(name);
+        let digest = exec::digest(&home.root.join(&path)).map_err(|e| format!("failed to read it: {e}"));
+        out.insert(path, digest);
     }
+    Ok(out)
 }
 
 /// Why a run may not begin.
@@ -247,6 +265,33 @@ impl Ledger {
             self.state.1.notify_all();
         }
         Ok(())
+    }
+
+    /// Removes logs that are older than what is kept of each task, after that was put on record: a log is never gone
+    /// without a record that says so. Returns what could not be removed, in sentences.
+    pub fn prune(&self, at: Timestamp, keep: u64) -> anyhow::Result<Vec<String>> {
+        let chronicle = chronicle(&self.home)?;
+        let there = |log: &Utf8PathBuf| {
+            let path = self.home.recorded_log(log)?;
+            fs::symlink_metadata(&path).is_ok_and(|m| m.is_file()).then(|| (log.clone(), path))
+        };
+        // What was recorded and is there all the same belongs to a run that was killed in between.
+        let outdated: Vec<(Utf8PathBuf, Utf8PathBuf)> =
+            super::keep::outdated(&chronicle, keep).iter().filter_map(there).collect();
+        let logs: Vec<Utf8PathBuf> = outdated
+            .iter()
+            .map(|(log, _)| log.clone())
+            .filter(|log| !chronicle.pruned.contains(log))
+            .collect();
+        if !logs.is_empty() {
+            self.append(at, None, &Event::LogsPruned(LogsPruned { keep, logs }))?;
+        }
+        let removed = outdated.iter().map(|(log, path)| (log, fs::remove_file(path)));
+        Ok(removed
+            .filter_map(|(log, result)| {
+                result.err().map(|e| format!("failed to remove the log `{log}`: {e}"))
+            })
+            .collect())
     }
 
     /// Syncs and lets go of the run lock.

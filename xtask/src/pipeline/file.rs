@@ -58,6 +58,9 @@ record! {
         template: Option<InsidePath>,
         /// Time limit of a task that has none of its own. Default: 30m.
         timeout: Option<Period>,
+        /// How many attempts of each task keep their logs. Default: 10. The last attempt and the last one that passed
+        /// keep theirs in any case.
+        keep: Option<u64>,
     }
 }
 

@@ -25,6 +25,9 @@ pub const DEFAULT_PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time between TERM and KILL where a task names none.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 
+/// How many attempts of each task keep their logs, where the pipeline does not say.
+pub const DEFAULT_KEEP: u64 = 10;
+
 /// A whole pipeline.
 #[derive(Debug)]
 pub struct Plan {
@@ -36,6 +39,8 @@ pub struct Plan {
     pub report: Option<Utf8PathBuf>,
     /// The project's own template, relative to the root.
     pub template: Option<Utf8PathBuf>,
+    /// How many attempts of each task keep their logs.
+    pub keep: u64,
     /// Variables with their values.
     pub vars: BTreeMap<String, String>,
     /// Prerequisites in the order of the file.

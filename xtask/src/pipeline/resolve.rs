@@ -11,8 +11,8 @@ use super::diagnostic::Diagnostic;
 use super::file::{self, File, TaskEntry, is_variable_name};
 use super::line::Line;
 use super::plan::{
-    Criterion, DEFAULT_GRACE, DEFAULT_PROBE_TIMEOUT, DEFAULT_TIMEOUT, Definition, Deliverable, Fact, Gate,
-    Phase, Plan, Prerequisite, Profile, Risk, Task,
+    Criterion, DEFAULT_GRACE, DEFAULT_KEEP, DEFAULT_PROBE_TIMEOUT, DEFAULT_TIMEOUT, Definition, Deliverable,
+    Fact, Gate, Phase, Plan, Prerequisite, Profile, Risk, Task,
 };
 use super::read::{At, Map, Reader, Record};
 use super::template::Template;
@@ -211,8 +211,10 @@ pub const TAKEN: &[&str] = &[
     "explain",
     "log",
     "history",
+    "diff",
     "verify",
     "report",
+    "evidence",
     "skip",
     "forget",
     "lint",
@@ -332,6 +334,7 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
             title: file.pipeline.title.clone(),
             report: file.pipeline.report.as_ref().map(|p| p.0.clone()),
             template: file.pipeline.template.as_ref().map(|p| p.0.clone()),
+            keep: file.pipeline.keep.unwrap_or(DEFAULT_KEEP),
             vars: self.r.vars.clone(),
             prerequisites,
             facts,

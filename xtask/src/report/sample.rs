@@ -452,6 +452,8 @@ fn attempt(id: &str, outcome: Option<Outcome>) -> AttemptRow {
     let ended = outcome.map(|_| at("2026-01-27T10:00:03Z"));
     let command = CommandRecord {
         command: "mkdir -p k8s".to_owned(),
+        argv: vec!["mkdir".to_owned(), "-p".to_owned(), "k8s".to_owned()],
+        cwd: Some(Utf8PathBuf::from(".")),
         part: "run".to_owned(),
         name: None,
         ended: "exit code 0".to_owned(),

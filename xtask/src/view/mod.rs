@@ -4,8 +4,11 @@
 //! from outside comes without terminal escapes; colour is added afterwards and only if it was asked for.
 
 mod closing;
+mod diff;
 mod doctor;
+mod evidence;
 mod explain;
+mod history;
 mod status;
 mod verify;
 
@@ -13,8 +16,11 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub use self::closing::closing;
+pub use self::diff::diff;
 pub use self::doctor::{assumed, doctor};
+pub use self::evidence::evidence;
 pub use self::explain::{Evidence, Explanation, Step, explain, explain_json, explanation};
+pub use self::history::{attempts, runs};
 pub use self::status::status;
 pub use self::verify::{Verdict as Again, Verified, verified};
 use crate::plain;

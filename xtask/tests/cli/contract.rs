@@ -214,7 +214,7 @@ title = "Slow"
 run = "tool slow"
 check = [{ run = "tool there" }]
 finally = ["tool there"]
-measure = [{ name = "size", size = "LICENSE", unit = "bytes" }]
+measure = [{ name = "size", size = "amount", unit = "bytes" }]
 
 [[phase.task]]
 id = "elsewhere"
@@ -269,7 +269,7 @@ fn outputs() -> Vec<(String, Value)> {
         out.push((call.to_owned(), output));
     };
     sandbox.link("git");
-    let engine = "--version => out 'tool 1.2.0'\nbuild => write ./image x\n@file image image => out sha256:1\nimage => exit 1\n@file ./slow slow => sleep 1100\nslow => write ./slow x\nthere => exit 0";
+    let engine = "--version => out 'tool 1.2.0'\nbuild => write ./image x\n@file image image => out sha256:1\nimage => exit 1\n@file ./slow slow => sleep 1300\nslow => write ./slow x\nthere => exit 0";
     sandbox.tool("tool", engine);
     for name in ["base/in", "src/one", "src/two", "chart", "LICENSE"] {
         sandbox.write(name, name);
@@ -297,10 +297,14 @@ fn outputs() -> Vec<(String, Value)> {
     ask("explain blocked --json", 0);
 
     // Everything that may be different from a committed report.
+    sandbox.write("amount", "x");
+    fs::remove_file(sandbox.bin("slow")).unwrap();
     sandbox.run("run --task slow --task base").exits(0);
     git(&sandbox, "add STATUS.md");
     git(&sandbox, "commit -q -m second");
+    sandbox.write("amount", "xx");
     sandbox.run("run --task slow --force").exits(0);
+    ask("diff --json", 0);
     ask("verify --json", 0);
     ask("explain slow --json", 0);
     ask("report --format json", 0);
@@ -324,9 +328,22 @@ fn outputs() -> Vec<(String, Value)> {
     sandbox.write("chart", "other");
     ask("run --task bad --task deploy --fail-fast -j 1 --json", 1);
 
-    for call in ["list --json", "graph --json", "report --format json"] {
+    for call in ["list --json", "graph --json", "report --format json", "history --json"] {
         ask(call, 0);
     }
+    for call in ["history bad --json", "history skipped --json", "diff last~3 last --json"] {
+        ask(call, 0);
+    }
+    ask("evidence verify --json", 0);
+    // Somebody takes records out, and writes into a log.
+    let head = sandbox.status()["evidence"]["head"].as_str().unwrap().to_owned();
+    ask(&format!("evidence verify --head {head} --json"), 0);
+    let text = sandbox.read(".xtask/ledger.jsonl");
+    let lines: Vec<&str> = text.lines().collect();
+    sandbox.write(".xtask/ledger.jsonl", [&lines[..3], &lines[6..]].concat().join("\n") + "\n");
+    let log = sandbox.task("base")["attempt"]["log"].as_str().unwrap().to_owned();
+    sandbox.write(&log, "all is well");
+    ask("evidence verify --json", 1);
     out
 }
 

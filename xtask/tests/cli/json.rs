@@ -39,6 +39,10 @@ fn every_looking_command_prints_versioned_json_and_nothing_else() {
         ("explain b --json", 0),
         ("log a --json", 0),
         ("report --format json", 0),
+        ("history --json", 0),
+        ("history a --json", 0),
+        ("diff last last --json", 0),
+        ("evidence verify --json", 0),
         ("p --json", 3),
         ("run --json", 3),
         ("resume --json", 3),
@@ -62,6 +66,8 @@ fn looking_writes_nothing() {
         ("graph --format dot", 0),
         ("explain b", 0),
         ("report", 0),
+        ("history", 0),
+        ("evidence verify", 0),
         ("lint", 0),
     ] {
         sandbox.run(call).exits(code);

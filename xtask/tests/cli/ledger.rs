@@ -74,6 +74,70 @@ fn a_run_is_recorded_as_it_becomes_true() {
 }
 
 #[test]
+fn a_command_is_recorded_as_it_was_started_and_where() {
+    let sandbox = Sandbox::new(
+        r#"
+        [[phase.task]]
+        id = "t"
+        title = "T"
+        cwd = "sub"
+        env = { MODE = "fast" }
+        env_file = "settings.env"
+        plain = ["SHOWN"]
+        run = ["fake-tool append 'two words' ${run.id}", "fake-tool out hunter-two"]
+        [[phase.task]]
+        id = "u"
+        title = "U"
+        needs = ["t"]
+        shell = "sh"
+        run = "exit 0"
+        "#,
+    );
+    sandbox.link("sh");
+    sandbox.write("sub/x", "");
+    sandbox.write("settings.env", "TOKEN=hunter-two\nSHOWN=yes-please\n");
+    sandbox.run("p").exits(0);
+    let run = sandbox.records()[0]["run"].clone();
+    let commands = sandbox.events("task-ended")[0]["commands"].clone();
+    assert_eq!(commands[0]["argv"], json!(["fake-tool", "append", "two words", run]));
+    assert_eq!(commands[1]["argv"], json!(["fake-tool", "out", "***"]));
+    let script = sandbox.events("task-ended")[1]["commands"][0].clone();
+    let words = script["argv"].as_array().unwrap();
+    assert_eq!(
+        (&words[0], words.last(), &script["cwd"]),
+        (&json!("sh"), Some(&json!("exit 0")), &json!("."))
+    );
+    assert!(commands.as_array().unwrap().iter().all(|command| command["cwd"] == "sub"), "{commands}");
+    assert_eq!(sandbox.events("task-started")[0]["env"], json!(["MODE", "SHOWN", "TOKEN"]));
+    assert!(!sandbox.read(LEDGER).contains("hunter-two") && !sandbox.read(LEDGER).contains("yes-please"));
+}
+
+#[test]
+fn a_secret_that_lies_across_words_is_not_recorded_as_words() {
+    let sandbox = Sandbox::new(
+        "[[phase.task]]\nid = \"t\"\ntitle = \"T\"\nenv_file = \"e\"\nrun = \"fake-tool out open sesame now\"\n",
+    );
+    sandbox.write("e", "PASS='open sesame'\n");
+    // Three words are too many for the stand-in; that it was started is on record all the same.
+    sandbox.run("p").exits(1);
+    let command = sandbox.events("task-ended")[0]["commands"][0].clone();
+    assert_eq!((&command["command"], command.get("argv")), (&json!("fake-tool out *** now"), None));
+}
+
+#[test]
+fn cleaning_up_is_recorded_with_its_log() {
+    let sandbox = Sandbox::new(
+        "[[phase.task]]\nid = \"t\"\ntitle = \"T\"\nrun = \"fake-tool exit 0\"\nteardown = \"fake-tool out gone\"\n",
+    );
+    sandbox.run("p").exits(0);
+    let event = sandbox.events("torn-down")[0].clone();
+    let log = sandbox.path(event["log"].as_str().unwrap());
+    assert!(fs::read_to_string(&log).unwrap().contains("gone"));
+    let log = camino::Utf8PathBuf::try_from(log).unwrap();
+    assert_eq!(event["digest"], xtask::exec::digest(&log).unwrap());
+}
+
+#[test]
 fn a_ledger_that_is_cut_at_any_byte_keeps_its_whole_lines() {
     let text = bytes(&one_task());
     let whole = fold(&text);

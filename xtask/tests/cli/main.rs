@@ -10,6 +10,8 @@ mod ci;
 mod contract;
 mod crash;
 mod doctor;
+mod evidence;
+mod history;
 mod json;
 mod ledger;
 mod lint;
