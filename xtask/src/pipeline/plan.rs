@@ -10,7 +10,7 @@ use camino::Utf8PathBuf;
 use super::condition::Condition;
 use super::file::{CaptureTable, HintTable, RemedyTable, Step, Versions};
 use super::line::Line;
-use super::read::{Glob, Pattern};
+use super::read::{Glob, OutsidePath, Pattern};
 use super::template::Template;
 use crate::check::CheckSpec;
 use crate::ids::{Digest, NeedIx, PhaseIx, TaskIx};
@@ -88,6 +88,8 @@ pub struct Prerequisite {
     pub requires: Vec<NeedIx>,
     /// Time limit of each question.
     pub timeout: Duration,
+    /// What to look at while somebody waits for it.
+    pub watch: Vec<OutsidePath>,
     /// What to do.
     pub remedy: Option<RemedyTable>,
     /// What to do where it is absent or has the wrong version.
@@ -301,6 +303,18 @@ impl Plan {
         while let Some(ix) = stack.pop() {
             if !std::mem::replace(&mut seen[ix.0], true) {
                 stack.extend(&self.task(ix).needs);
+            }
+        }
+        seen
+    }
+
+    /// These prerequisites and all that they require.
+    pub fn with_required(&self, wanted: &[NeedIx]) -> Vec<bool> {
+        let mut seen = vec![false; self.prerequisites.len()];
+        let mut stack = wanted.to_vec();
+        while let Some(need) = stack.pop() {
+            if !std::mem::replace(&mut seen[need.0], true) {
+                stack.extend(&self.prerequisites[need.0].requires);
             }
         }
         seen
