@@ -105,6 +105,8 @@ struct Loop<'a, 'b> {
     /// Done, but to be done once more: what it set up is gone and something is about to stand on it.
     revive: Vec<bool>,
     ran: Vec<bool>,
+    /// Done, and observed again in this run.
+    looked: Vec<bool>,
     /// Attempts of this run, in the order in which they ended.
     attempts: Vec<(TaskIx, String, u32)>,
     queue: Queue,
@@ -131,6 +133,7 @@ pub fn drive(mut run: Run<'_>, asked: &Asked) -> Ran {
         dependents: run.plan.dependents(),
         revive: vec![false; n],
         ran: vec![false; n],
+        looked: vec![false; n],
         attempts: Vec::new(),
         queue: Queue::default(),
         remaining: Vec::new(),
@@ -532,10 +535,13 @@ impl Loop<'_, '_> {
             .filter(|ix| {
                 below[ix.0]
                     && !starts[ix.0]
+                    && !self.ran[ix.0]
+                    && !self.looked[ix.0]
                     && self.rows[ix.0].as_ref().is_some_and(|r| r.state == State::Done)
             })
             .collect();
         for ix in &stood_on {
+            self.looked[ix.0] = true;
             if self.rows[ix.0].as_ref().is_some_and(|r| r.torn_down) {
                 self.revive[ix.0] = true;
             }
@@ -618,6 +624,9 @@ impl Loop<'_, '_> {
 
     /// True if the task was put into the queue or is under way; false if it is settled.
     fn decide(&mut self, ix: TaskIx) -> bool {
+        if self.under_way(ix) {
+            return true;
+        }
         let plan = self.run.plan;
         let task = plan.task(ix);
         if !self.ran[ix.0] && task.needs.iter().any(|n| self.ran[n.0]) && self.observed.files[ix.0].is_some()
@@ -835,15 +844,20 @@ impl Loop<'_, '_> {
         }
     }
 
-    /// A prerequisite was asked again: what was held up by it is looked at again. What is under way stays so.
+    /// A prerequisite has another answer: what was held up by it is looked at again. What is under way stays so.
     fn begin_again(&mut self) {
         let plan = self.run.plan;
-        let under_way: Vec<TaskIx> = plan.all().filter(|ix| self.under_way(*ix)).collect();
+        for ix in &plan.order {
+            if !self.under_way(*ix) {
+                let row = status::row(plan, *ix, &self.run.history, &self.observed, &self.rows);
+                self.rows[ix.0] = Some(row);
+            }
+        }
+        self.look_again();
         self.begin();
-        // A task under way was put into the queue once more by `begin`; it must not start twice.
-        self.queue.remove(&under_way);
     }
 
+    /// True from the start of its attempt in this run to the end.
     fn under_way(&self, ix: TaskIx) -> bool {
         !self.ran[ix.0]
             && self
