@@ -20,6 +20,7 @@ pub mod probe;
 pub mod redact;
 pub mod exec;
 pub mod attempt;
+pub mod wait;
 pub mod drive;
 pub mod ui;
 pub mod failure;

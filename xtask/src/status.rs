@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::check::Finding;
-use crate::ids::{Digest, NeedIx, TaskIx};
+use crate::ids::{Digest, TaskIx};
 use crate::ledger::event::{CheckRecord, CommandRecord, Failure, FailureKind, TaskLeft, Tool};
 use crate::ledger::{Attempt, History, Outcome, TaskHistory};
 use crate::measure::Measurement;
@@ -933,6 +933,25 @@ fn differences(then: &Files, now: &Files) -> Vec<(Utf8PathBuf, FileChange)> {
     out
 }
 
+/// Tasks that could be done if these prerequisites were met and no others: those of the `open` ones that need nothing
+/// but what is satisfied or could be done as well.
+pub fn doable(
+    plan: &Plan,
+    met: &[bool],
+    open: impl Fn(TaskIx) -> bool,
+    satisfied: impl Fn(TaskIx) -> bool,
+) -> Vec<bool> {
+    let mut out = vec![false; plan.tasks.len()];
+    for ix in &plan.order {
+        let task = plan.task(*ix);
+        let required = plan.with_required(&task.requires);
+        out[ix.0] = open(*ix)
+            && required.iter().zip(met).all(|(required, met)| !required || *met)
+            && task.needs.iter().all(|n| satisfied(*n) || out[n.0]);
+    }
+    out
+}
+
 /// What would be done if prerequisites became met.
 struct Forecast<'a> {
     plan: &'a Plan,
@@ -948,16 +967,6 @@ impl<'a> Forecast<'a> {
         Self { plan, rows, probes }
     }
 
-    /// A prerequisite and everything that it requires.
-    fn with_required(&self, need: NeedIx, out: &mut Vec<usize>) {
-        if !out.contains(&need.0) {
-            out.push(need.0);
-            for inner in &self.plan.prerequisites[need.0].requires {
-                self.with_required(*inner, out);
-            }
-        }
-    }
-
     fn met(&self) -> Vec<bool> {
         self.probes.iter().map(|p| p.is_some_and(Probe::is_met)).collect()
     }
@@ -965,27 +974,13 @@ impl<'a> Forecast<'a> {
     /// Unfinished tasks that could be done with these prerequisites. A failed task holds up what stands on it: no
     /// prerequisite mends it.
     fn doable(&self, met: &[bool]) -> Vec<bool> {
-        let mut out = vec![false; self.rows.len()];
-        for ix in &self.plan.order {
-            let (task, row) = (self.plan.task(*ix), &self.rows[ix.0]);
-            let open = !matches!(row.state, State::Done | State::Skipped | State::Failed);
-            let required = task.requires.iter().all(|need| {
-                let mut all = Vec::new();
-                self.with_required(*need, &mut all);
-                all.iter().all(|i| met[*i])
-            });
-            out[ix.0] =
-                open && required && task.needs.iter().all(|n| self.rows[n.0].state.satisfies() || out[n.0]);
-        }
-        out
+        let state = |ix: TaskIx| self.rows[ix.0].state;
+        let open = |ix| !state(ix).satisfies() && state(ix) != State::Failed;
+        doable(self.plan, met, open, |ix| state(ix).satisfies())
     }
 
     fn requires(&self, task: usize, need: usize) -> bool {
-        self.plan.tasks[task].requires.iter().any(|n| {
-            let mut all = Vec::new();
-            self.with_required(*n, &mut all);
-            all.contains(&need)
-        })
+        self.plan.with_required(&self.plan.tasks[task].requires)[need]
     }
 
     fn prerequisites(&self) -> Vec<PrerequisiteRow> {

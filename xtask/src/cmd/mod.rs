@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -25,6 +26,7 @@ mod look;
 mod mark;
 mod report;
 mod run;
+mod wait;
 
 /// The file that is looked for.
 const FILE: &str = "pipeline.toml";
@@ -32,7 +34,7 @@ const FILE: &str = "pipeline.toml";
 /// A pipeline that was found and read.
 pub struct Project {
     /// The plan.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// The folder of the file, absolute.
     pub root: Utf8PathBuf,
     /// Where it keeps its things.
@@ -45,7 +47,10 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<u8, Failure> {
     match cli.command {
         None => list::overview(global, ui),
         Some(Command::Run(args)) => run::run(global, &args, run::Mode::All, ui),
-        Some(Command::Resume(args)) => run::run(global, &args, run::Mode::Resume, ui),
+        Some(Command::Resume(args)) => match args.wait {
+            None => run::run(global, &args.run, run::Mode::Resume, ui),
+            Some(limit) => wait::resume(global, &args.run, limit, ui),
+        },
         Some(Command::Status(args)) => look::status(global, args.json, ui),
         Some(Command::Doctor(args)) => look::doctor(global, args.json, ui),
         Some(Command::Explain(args)) => look::explain(global, &args, ui),
@@ -150,7 +155,7 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
     let full = path.canonicalize_utf8().map_err(|e| failed(&e))?;
     let root = full.parent().map(Utf8Path::to_owned).unwrap_or_default();
     match resolve_here(&text, &overrides, &environment) {
-        Ok(plan) => Ok(Project { plan, home: Home::new(&root), root }),
+        Ok(plan) => Ok(Project { plan: Arc::new(plan), home: Home::new(&root), root }),
         Err(problems) => {
             let shown = here()
                 .ok()

@@ -7,6 +7,7 @@ mod closing;
 mod doctor;
 mod explain;
 mod status;
+mod waiting;
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -15,6 +16,7 @@ pub use self::closing::closing;
 pub use self::doctor::doctor;
 pub use self::explain::{Evidence, Explanation, Step, explain, explain_json, explanation};
 pub use self::status::status;
+pub use self::waiting::{not_waiting, waiting};
 use crate::plain;
 use crate::status::State;
 

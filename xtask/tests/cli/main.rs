@@ -18,4 +18,5 @@ mod run;
 mod sandbox;
 mod signals;
 mod state;
+mod wait;
 mod words;
