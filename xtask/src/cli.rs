@@ -1,9 +1,12 @@
 //! The command line: words and their types, no behaviour.
 
+use std::time::Duration;
+
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::ci;
+use crate::pipeline::read::Period;
 use crate::ui::Colour;
 
 /// Does what can be done of a declared plan on this machine, says what blocks the rest and what releases it, and
@@ -45,7 +48,7 @@ pub enum Command {
     /// Do what can be done and write the report; the pipeline's id is a short form of this
     Run(RunArgs),
     /// Go on with what is blocked, waiting, failed, interrupted or stale
-    Resume(RunArgs),
+    Resume(ResumeArgs),
     /// Show the state of every task; nothing is run or written
     Status(StatusArgs),
     /// Show the prerequisites: what is missing, what to do about it, what that releases
@@ -113,6 +116,23 @@ pub struct RunArgs {
     /// Print the status as JSON at the end
     #[arg(long)]
     pub json: bool,
+}
+
+/// How to resume.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ResumeArgs {
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Wait for what is missing, and go on as it appears: at most so long (90s, 10m, 2h), or without end
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = duration, conflicts_with = "dry_run")]
+    pub wait: Option<Option<Duration>>,
+}
+
+/// A duration as in pipeline.toml.
+fn duration(text: &str) -> Result<Duration, String> {
+    let period = Period::parse(text).map(|period| period.0);
+    period.ok_or_else(|| "write a number and a unit, such as 90s, 10m or 2h".to_owned())
 }
 
 /// Options of commands that look.

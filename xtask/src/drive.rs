@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
@@ -27,6 +27,7 @@ use crate::probe;
 use crate::schedule::{self, Queue};
 use crate::status::{self, Reason, Row, State};
 use crate::ui::{LogEnd, Ui};
+use crate::wait::{self, Outlook, Watcher};
 use crate::world::{Real, World};
 
 /// Time that survivors of a killed run get between TERM and KILL.
@@ -48,6 +49,66 @@ pub struct Asked {
     pub fail_fast: bool,
     /// How many tasks run at the same time.
     pub jobs: usize,
+    /// Tasks that earlier passes of the same wait have run: they are not run once more for the reasons of this one.
+    pub tried: Vec<bool>,
+}
+
+/// An answer that was there before the run.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The answer.
+    pub probe: Probe,
+    /// False if it is old: then it is asked again before something starts on it.
+    pub fresh: bool,
+}
+
+/// What a run is told while it goes on.
+#[derive(Debug)]
+pub enum News {
+    /// A task ended.
+    Ended(TaskIx, Box<Finished>),
+    /// Asking for a prerequisite came to something new.
+    Answer(NeedIx, Probe),
+    /// Somebody else has written to the ledger.
+    Ledger,
+    /// Something does not work as it should.
+    Trouble(String),
+    /// A signal came.
+    Signal,
+}
+
+/// Where a run hears of it.
+#[derive(Debug)]
+pub struct Inbox {
+    sender: mpsc::Sender<News>,
+    news: mpsc::Receiver<News>,
+}
+
+impl Inbox {
+    /// An empty one.
+    pub fn new() -> Self {
+        let (sender, news) = mpsc::channel();
+        Self { sender, news }
+    }
+
+    /// For whoever has something to tell.
+    pub fn sender(&self) -> mpsc::Sender<News> {
+        self.sender.clone()
+    }
+
+    /// Waits for the next news; nothing if none came until then.
+    pub fn next(&self, until: Option<Instant>) -> Option<News> {
+        match until {
+            Some(until) => self.news.recv_timeout(until.saturating_duration_since(Instant::now())).ok(),
+            None => self.news.recv().ok(),
+        }
+    }
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Everything that a run works with.
@@ -74,6 +135,12 @@ pub struct Run<'a> {
     pub arguments: Vec<String>,
     /// Asks git for the repository's state, once, when there is something to record.
     pub git: Box<dyn Fn() -> Option<Git> + 'a>,
+    /// Where the run hears of what happens meanwhile.
+    pub inbox: &'a Inbox,
+    /// Answers that are known already, by position in the plan; empty if nothing was asked before.
+    pub known: Vec<Option<Known>>,
+    /// Who looks and asks meanwhile for what is missing, if somebody waits for it.
+    pub watcher: Option<&'a Watcher>,
 }
 
 /// What a run came to.
@@ -85,8 +152,10 @@ pub struct Ran {
     pub history: History,
     /// What was observed.
     pub observed: Observed,
-    /// Tasks that were started.
+    /// How many attempts there were.
     pub started: usize,
+    /// Tasks that were run.
+    pub ran: Vec<bool>,
     /// True if the run put anything on record, so that its end belongs there too.
     pub recorded: bool,
     /// The ledger could not be written.
@@ -98,6 +167,8 @@ struct Loop<'a, 'b> {
     run: &'b mut Run<'a>,
     asked: &'b Asked,
     observed: Observed,
+    /// By prerequisite: the answer that is observed is an old one.
+    doubted: Vec<bool>,
     rows: Vec<Option<Row>>,
     /// Per task: how many of its needs are not settled.
     pending: Vec<usize>,
@@ -106,6 +177,8 @@ struct Loop<'a, 'b> {
     /// Done, but to be done once more: what it set up is gone and something is about to stand on it.
     revive: Vec<bool>,
     ran: Vec<bool>,
+    /// Done, and observed again in this run.
+    looked: Vec<bool>,
     /// Attempts of this run, in the order in which they ended.
     attempts: Vec<(TaskIx, String, u32)>,
     queue: Queue,
@@ -126,12 +199,14 @@ pub fn drive(mut run: Run<'_>, asked: &Asked) -> Ran {
             files: vec![None; n],
             ..Observed::default()
         },
+        doubted: vec![false; run.plan.prerequisites.len()],
         rows: vec![None; n],
         pending: vec![0; n],
         settled: vec![false; n],
         dependents: run.plan.dependents(),
         revive: vec![false; n],
         ran: vec![false; n],
+        looked: vec![false; n],
         attempts: Vec::new(),
         queue: Queue::default(),
         remaining: Vec::new(),
@@ -150,6 +225,7 @@ pub fn drive(mut run: Run<'_>, asked: &Asked) -> Ran {
     this.conclude();
     this.leave();
     let (rows, observed) = (std::mem::take(&mut this.rows), std::mem::take(&mut this.observed));
+    let ran = std::mem::take(&mut this.ran);
     let (started, recorded, ledger_failure) = (this.attempts.len(), this.begun, this.ledger_failure.take());
     Ran {
         recorded,
@@ -157,6 +233,7 @@ pub fn drive(mut run: Run<'_>, asked: &Asked) -> Ran {
         history: run.history,
         observed,
         started,
+        ran,
         ledger_failure,
     }
 }
@@ -457,43 +534,123 @@ impl Loop<'_, '_> {
         let forced = |ix: TaskIx| self.must_run(ix, &rows[ix.0]);
         let needs = wanted(plan, &rows, selected, forced);
         self.ask_facts(&wanted_facts(plan, &rows, selected));
-        self.ask(&needs);
+        self.recall();
+        self.ask_unasked(&needs);
         self.rows = status::rows(plan, &self.run.history, &self.observed).into_iter().map(Some).collect();
         let rows = &self.rows;
         self.remaining =
             schedule::remaining(plan, selected, |ix| rows[ix.0].as_ref().and_then(|r| r.expected));
+        self.watch();
     }
 
-    /// Asks for prerequisites and records the answers that are news.
+    /// Takes over what is known already, without asking.
+    fn recall(&mut self) {
+        for (i, known) in std::mem::take(&mut self.run.known).into_iter().enumerate() {
+            let Some(known) = known else { continue };
+            self.doubted[i] = known.probe.is_met() && !known.fresh;
+            self.note(NeedIx(i), known.probe);
+        }
+        note_versions(self.run.plan, &mut self.observed);
+    }
+
+    /// Asks for prerequisites and all that they require, whatever is known of them.
     fn ask(&mut self, needs: &[NeedIx]) {
+        self.ask_besides(needs, &[]);
+    }
+
+    /// Asks for prerequisites and records the answers that are news. What is `known` is not asked.
+    fn ask_besides(&mut self, needs: &[NeedIx], known: &[Option<Probe>]) {
         if needs.is_empty() {
             return;
         }
         let plan = self.run.plan;
         self.run.ui.probing(needs.len());
-        let answers = probe::prerequisites(plan, needs, self.run.world);
+        let answers = probe::prerequisites_besides(plan, needs, known, self.run.world);
         for (i, answer) in answers.into_iter().enumerate() {
             let Some(probe) = answer else { continue };
-            let name = &plan.prerequisites[i].name;
-            if self.run.history.probes.get(name).map(|(p, _)| p) != Some(&probe) {
-                let at = self.run.world.now();
-                self.record(
-                    None,
-                    &Event::Probed(Probed { prerequisite: name.clone(), probe: probe.clone() }),
-                );
-                self.run.history.probes.insert(name.clone(), (probe.clone(), at));
-            }
-            self.observed.prerequisites[i] = Some(probe);
+            self.doubted[i] = false;
+            self.note(NeedIx(i), probe);
         }
         note_versions(plan, &mut self.observed);
     }
 
+    /// Puts an answer on record if it is news.
+    fn note(&mut self, need: NeedIx, probe: Probe) {
+        let name = &self.run.plan.prerequisites[need.0].name;
+        if self.run.history.probes.get(name).map(|(p, _)| p) != Some(&probe) {
+            let at = self.run.world.now();
+            self.record(None, &Event::Probed(Probed { prerequisite: name.clone(), probe: probe.clone() }));
+            self.run.history.probes.insert(name.clone(), (probe.clone(), at));
+        }
+        self.observed.prerequisites[need.0] = Some(probe);
+    }
+
     /// Asks for those of these prerequisites that this run has not asked for; true if there were any.
     fn ask_unasked(&mut self, needs: &[NeedIx]) -> bool {
-        let unasked: Vec<NeedIx> =
-            needs.iter().copied().filter(|n| self.observed.prerequisites[n.0].is_none()).collect();
-        self.ask(&unasked);
-        !unasked.is_empty()
+        self.ask_where(needs, |this, need| this.observed.prerequisites[need.0].is_none())
+    }
+
+    /// Asks again for those of these prerequisites whose answers, or those of what they require, are old; true if
+    /// there were any. To be done before something starts on them.
+    fn ask_doubted(&mut self, needs: &[NeedIx]) -> bool {
+        self.ask_where(needs, |this, need| {
+            this.plan()
+                .with_required(&[need])
+                .iter()
+                .zip(&this.doubted)
+                .any(|(all, doubted)| *all && *doubted)
+        })
+    }
+
+    fn ask_where(&mut self, needs: &[NeedIx], is_open: impl Fn(&Self, NeedIx) -> bool) -> bool {
+        let open: Vec<NeedIx> = needs.iter().copied().filter(|need| is_open(self, *need)).collect();
+        let known: Vec<Option<Probe>> = (self.observed.prerequisites.iter().zip(&self.doubted).enumerate())
+            .map(|(i, (probe, doubted))| probe.clone().filter(|_| !*doubted && !open.contains(&NeedIx(i))))
+            .collect();
+        self.ask_besides(&open, &known);
+        !open.is_empty()
+    }
+
+    /// Tells whoever watches what is worth it.
+    fn watch(&self) {
+        let Some(watcher) = self.run.watcher else { return };
+        let answers = &self.observed.prerequisites;
+        let waits =
+            self.with_outlook(|outlook| outlook.waits(answers, |p| wait::is_fixed(p, self.run.world)));
+        watcher.watch(waits.needs(), answers.clone());
+    }
+
+    fn with_outlook<T>(&self, with: impl FnOnce(Outlook<'_>) -> T) -> T {
+        let rows: Vec<Row> = self.rows.iter().flatten().cloned().collect();
+        let wanted: Vec<bool> = (rows.iter().enumerate())
+            .map(|(i, row)| self.asked.selected[i] && !self.is_given_up(TaskIx(i), row))
+            .collect();
+        with(Outlook { plan: self.run.plan, rows: &rows, wanted: &wanted })
+    }
+
+    /// It failed in this wait. What is released later does not mend that.
+    fn is_given_up(&self, ix: TaskIx, row: &Row) -> bool {
+        row.state == State::Failed && (self.asked.tried[ix.0] || self.ran[ix.0])
+    }
+
+    /// Somebody who looks and asks meanwhile has a new answer: what it releases starts.
+    fn appeared(&mut self, need: NeedIx, probe: Probe) {
+        let before = self.observed.prerequisites[need.0].as_ref();
+        if before.is_some_and(|before| before.verdict == probe.verdict) || self.run.room.cancelled().is_some()
+        {
+            return;
+        }
+        let is_met = probe.is_met();
+        let n = self.with_outlook(|outlook| outlook.releases(&self.observed.prerequisites, need));
+        self.note(need, probe.clone());
+        self.doubted[need.0] = false;
+        wait::note(self.run.plan, &mut self.observed.prerequisites, need, probe);
+        note_versions(self.run.plan, &mut self.observed);
+        if is_met {
+            self.run.ui.say(&wait::met_line(self.run.plan, need, n));
+            self.begin_again();
+        }
+        self.watch();
     }
 
     /// True if all of these prerequisites were asked for and are met.
@@ -514,7 +671,7 @@ impl Loop<'_, '_> {
     }
 
     fn must_run(&self, ix: TaskIx, row: &Row) -> bool {
-        let named = self.asked.named[ix.0];
+        let named = self.asked.named[ix.0] && !self.asked.tried[ix.0];
         row.state != State::Skipped
             && ((named && (self.asked.force || self.plan().task(ix).always)) || self.revive[ix.0])
     }
@@ -525,7 +682,7 @@ impl Loop<'_, '_> {
         let mut starts = vec![false; plan.tasks.len()];
         for ix in &plan.order {
             let Some(row) = &self.rows[ix.0] else { continue };
-            let open = !row.state.satisfies() || self.must_run(*ix, row);
+            let open = (!row.state.satisfies() && !self.is_given_up(*ix, row)) || self.must_run(*ix, row);
             let free = !row
                 .because
                 .iter()
@@ -544,10 +701,13 @@ impl Loop<'_, '_> {
             .filter(|ix| {
                 below[ix.0]
                     && !starts[ix.0]
+                    && !self.ran[ix.0]
+                    && !self.looked[ix.0]
                     && self.rows[ix.0].as_ref().is_some_and(|r| r.state == State::Done)
             })
             .collect();
         for ix in &stood_on {
+            self.looked[ix.0] = true;
             if self.rows[ix.0].as_ref().is_some_and(|r| r.torn_down) {
                 self.revive[ix.0] = true;
             }
@@ -564,6 +724,7 @@ impl Loop<'_, '_> {
         }
         let needs: Vec<NeedIx> = looked.iter().flat_map(|ix| plan.task(*ix).requires.clone()).collect();
         self.ask_unasked(&needs);
+        self.ask_doubted(&needs);
         let unasked = again::facts(looked.iter().map(|ix| plan.task(*ix)));
         let unasked: Vec<String> =
             unasked.into_iter().filter(|name| !self.observed.facts.contains_key(name)).collect();
@@ -637,6 +798,9 @@ impl Loop<'_, '_> {
 
     /// True if the task was put into the queue or is under way; false if it is settled.
     fn decide(&mut self, ix: TaskIx) -> bool {
+        if self.under_way(ix) {
+            return true;
+        }
         let plan = self.run.plan;
         let task = plan.task(ix);
         if !self.ran[ix.0] && task.needs.iter().any(|n| self.ran[n.0]) && self.observed.files[ix.0].is_some()
@@ -649,17 +813,20 @@ impl Loop<'_, '_> {
             return false;
         }
         let must = self.must_run(ix, &row);
-        if row.state.satisfies() && !must {
+        if (row.state.satisfies() || self.is_given_up(ix, &row)) && !must {
             self.rows[ix.0] = Some(row);
             return false;
         }
         if self.ask_unasked(&task.requires) {
             row = status::row(plan, ix, &self.run.history, &self.observed, &self.rows);
         }
-        let required = self.all_met(&task.requires);
         let needed = task.needs.iter().all(|n| self.rows[n.0].as_ref().is_some_and(|r| r.state.satisfies()));
         let hindered =
             row.because.iter().any(|r| matches!(r, Reason::Condition { .. } | Reason::Running { .. }));
+        if needed && !hindered && self.all_met(&task.requires) && self.ask_doubted(&task.requires) {
+            row = status::row(plan, ix, &self.run.history, &self.observed, &self.rows);
+        }
+        let required = self.all_met(&task.requires);
         self.rows[ix.0] = Some(row);
         if required && needed && !hindered {
             self.queue.push(ix, self.remaining[ix.0]);
@@ -675,28 +842,35 @@ impl Loop<'_, '_> {
         let total = self.plan().all().filter(|ix| self.asked.selected[ix.0]).count();
         let finished = self.plan().all().filter(|ix| self.asked.selected[ix.0] && self.settled[ix.0]).count();
         self.run.ui.begin(total, finished);
-        let (room, world, plan) = (self.run.room, self.run.world, self.run.plan);
+        let (room, world, plan, inbox) = (self.run.room, self.run.world, self.run.plan, self.run.inbox);
         std::thread::scope(|scope| {
-            let (done, results) = mpsc::channel::<(TaskIx, Finished)>();
             let mut under_way = 0;
             loop {
                 while under_way < self.asked.jobs && !self.stop && room.cancelled().is_none() {
                     let Some(ix) = self.queue.pop(plan) else { break };
                     let Some(prepared) = self.start(ix) else { break };
                     under_way += 1;
-                    let done = done.clone();
+                    let done = inbox.sender();
                     scope.spawn(move || {
                         let finished = attempt::attempt(&prepared.job(plan, plan.task(ix)), room, world);
                         // The loop outlives every attempt, so there is always somebody to tell.
-                        let _ = done.send((ix, finished));
+                        let _ = done.send(News::Ended(ix, Box::new(finished)));
                     });
                 }
                 if under_way == 0 {
                     break;
                 }
-                let Ok((ix, finished)) = results.recv() else { break };
-                under_way -= 1;
-                self.end(ix, finished);
+                match inbox.next(None) {
+                    Some(News::Ended(ix, finished)) => {
+                        under_way -= 1;
+                        self.end(ix, *finished);
+                    }
+                    Some(News::Answer(need, probe)) => self.appeared(need, probe),
+                    Some(News::Trouble(what)) => self.run.ui.warn(&what),
+                    // A signal has reached the attempts already. The ledger is ours just now.
+                    Some(News::Signal | News::Ledger) => {}
+                    None => break,
+                }
             }
         });
         self.run.ui.end();
@@ -834,6 +1008,19 @@ impl Loop<'_, '_> {
         }
     }
 
+    /// A prerequisite has another answer: what was held up by it is looked at again. What is under way stays so.
+    fn begin_again(&mut self) {
+        let plan = self.run.plan;
+        for ix in &plan.order {
+            if !self.under_way(*ix) {
+                let row = status::row(plan, *ix, &self.run.history, &self.observed, &self.rows);
+                self.rows[ix.0] = Some(row);
+            }
+        }
+        self.look_again();
+        self.begin();
+    }
+
     fn tell(
         &self,
         task: &Task,
@@ -854,15 +1041,6 @@ impl Loop<'_, '_> {
                 ui.failed(&task.id, &task.title, took, failure, &log);
             }
         }
-    }
-
-    /// A prerequisite was asked again: what was held up by it is looked at again. What is under way stays so.
-    fn begin_again(&mut self) {
-        let plan = self.run.plan;
-        let under_way: Vec<TaskIx> = plan.all().filter(|ix| self.under_way(*ix)).collect();
-        self.begin();
-        // A task under way was put into the queue once more by `begin`; it must not start twice.
-        self.queue.remove(&under_way);
     }
 
     fn under_way(&self, ix: TaskIx) -> bool {
@@ -903,6 +1081,7 @@ impl Loop<'_, '_> {
                 continue;
             }
             self.ask_unasked(requires);
+            self.ask_doubted(requires);
             if !self.all_met(requires) {
                 continue;
             }

@@ -22,6 +22,7 @@ pub mod redact;
 pub mod exec;
 pub mod attempt;
 pub mod again;
+pub mod wait;
 pub mod drive;
 pub mod ci;
 pub mod ui;

@@ -34,14 +34,22 @@ static VERSION: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Asks for `wanted` and for all that they require, everything that can be asked at the same time at the same time.
 pub fn prerequisites(plan: &Plan, wanted: &[NeedIx], world: &dyn World) -> Vec<Option<Probe>> {
-    let mut asked = vec![false; plan.prerequisites.len()];
-    let mut stack: Vec<NeedIx> = wanted.to_vec();
-    while let Some(need) = stack.pop() {
-        if !std::mem::replace(&mut asked[need.0], true) {
-            stack.extend(&plan.prerequisites[need.0].requires);
-        }
-    }
-    let mut out: Vec<Option<Probe>> = vec![None; asked.len()];
+    prerequisites_besides(plan, wanted, &[], world)
+}
+
+/// The same where some answers are known already: those are taken as they are, by position in the plan.
+pub fn prerequisites_besides(
+    plan: &Plan,
+    wanted: &[NeedIx],
+    known: &[Option<Probe>],
+    world: &dyn World,
+) -> Vec<Option<Probe>> {
+    let asked = plan.with_required(wanted);
+    let mut out: Vec<Option<Probe>> = asked
+        .iter()
+        .enumerate()
+        .map(|(i, asked)| known.get(i).filter(|_| *asked).cloned().flatten())
+        .collect();
     loop {
         // A layer: what was not asked yet and whose own requirements have their answers.
         let layer: Vec<usize> = (0..asked.len())
@@ -67,13 +75,7 @@ pub fn prerequisites(plan: &Plan, wanted: &[NeedIx], world: &dyn World) -> Vec<O
                             phrase(probe.verdict)
                         ))
                     });
-                    scope.spawn(move || match (unneeded(prerequisite, plan, world), hindered) {
-                        (Some(why), _) => {
-                            Probe { verdict: Verdict::Met, version: None, path: None, why: Some(why) }
-                        }
-                        (None, Some(why)) => Probe::unmet(Verdict::CouldNotTell, why),
-                        (None, None) => ask(prerequisite, world),
-                    })
+                    scope.spawn(move || one(prerequisite, hindered, plan, world))
                 })
                 .collect();
             threads
@@ -87,6 +89,35 @@ pub fn prerequisites(plan: &Plan, wanted: &[NeedIx], world: &dyn World) -> Vec<O
             out[i] = Some(answer);
         }
     }
+}
+
+/// Asks for one, unless it is not needed here or something hinders it.
+fn one(p: &Prerequisite, hindered: Option<String>, plan: &Plan, world: &dyn World) -> Probe {
+    match (unneeded(p, plan, world), hindered) {
+        (Some(why), _) => Probe { verdict: Verdict::Met, version: None, path: None, why: Some(why) },
+        (None, Some(why)) => Probe::unmet(Verdict::CouldNotTell, why),
+        (None, None) => ask(p, world),
+    }
+}
+
+/// Asks for one prerequisite; what it requires is met.
+pub fn prerequisite(plan: &Plan, need: NeedIx, world: &dyn World) -> Probe {
+    one(&plan.prerequisites[need.0], None, plan, world)
+}
+
+/// Asks once more for one that was there and did not answer: only whether it answers now, within `limit`. Nothing if
+/// there was no answer.
+pub fn answers(p: &Prerequisite, last: &Probe, limit: Duration, world: &dyn World) -> Option<Probe> {
+    let mut out = Probe { verdict: Verdict::Met, why: None, ..last.clone() };
+    let short = limit < p.timeout;
+    ready(p, limit.min(p.timeout), world, &mut out);
+    (out.verdict != Verdict::CouldNotTell || !short).then_some(out)
+}
+
+/// Whether the program of a prerequisite can be started. One that is being written can't be.
+pub fn starts(p: &Prerequisite, world: &dyn World) -> bool {
+    let Some(line) = &p.version_command else { return true };
+    !matches!(run(line, p.timeout, world).how, How::NotStarted(_) | How::Signaled(_))
 }
 
 /// A verdict after "is".
@@ -151,19 +182,24 @@ fn ask(p: &Prerequisite, world: &dyn World) -> Probe {
             Err(_) => {}
         }
     }
-    if out.is_met()
-        && let Some(ready) = &p.ready
-    {
-        let answer = run(ready, p.timeout, world);
+    if out.is_met() {
+        ready(p, p.timeout, world, &mut out);
+    }
+    out
+}
+
+/// Asks whether it answers.
+fn ready(p: &Prerequisite, limit: Duration, world: &dyn World, out: &mut Probe) {
+    if let Some(ready) = &p.ready {
+        let answer = run(ready, limit, world);
         (out.verdict, out.why) = judge(p, ready, &answer);
     }
     if out.is_met()
         && let Some(address) = &p.tcp
-        && let Err(why) = world.connect(address, p.timeout)
+        && let Err(why) = world.connect(address, limit)
     {
         (out.verdict, out.why) = (Verdict::NotRunning, Some(format!("`{address}`: {why}")));
     }
-    out
 }
 
 /// What the answer to `ready` means.

@@ -72,9 +72,4 @@ impl Queue {
     pub fn clear(&mut self) {
         self.heap.clear();
     }
-
-    /// Takes these tasks out again.
-    pub fn remove(&mut self, tasks: &[TaskIx]) {
-        self.heap.retain(|(_, ix)| !tasks.contains(&ix.0));
-    }
 }

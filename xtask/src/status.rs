@@ -1025,6 +1025,25 @@ fn differences(then: &Files, now: &Files) -> Vec<FileDiffers> {
     out
 }
 
+/// Tasks that could be done if these prerequisites were met and no others: those of the `open` ones that need nothing
+/// but what is satisfied or could be done as well.
+pub fn doable(
+    plan: &Plan,
+    met: &[bool],
+    open: impl Fn(TaskIx) -> bool,
+    satisfied: impl Fn(TaskIx) -> bool,
+) -> Vec<bool> {
+    let mut out = vec![false; plan.tasks.len()];
+    for ix in &plan.order {
+        let task = plan.task(*ix);
+        let required = plan.with_required(&task.requires);
+        out[ix.0] = open(*ix)
+            && required.iter().zip(met).all(|(required, met)| !required || *met)
+            && task.needs.iter().all(|n| satisfied(*n) || out[n.0]);
+    }
+    out
+}
+
 /// What would be done if prerequisites became met.
 struct Forecast<'a> {
     plan: &'a Plan,
@@ -1047,20 +1066,13 @@ impl<'a> Forecast<'a> {
     /// Unfinished tasks that could be done with these prerequisites. A failed task holds up what stands on it: no
     /// prerequisite mends it.
     fn doable(&self, met: &[bool]) -> Vec<bool> {
-        let mut out = vec![false; self.rows.len()];
-        for ix in &self.plan.order {
-            let (task, row) = (self.plan.task(*ix), &self.rows[ix.0]);
-            let open = !matches!(row.state, State::Done | State::Skipped | State::Failed);
-            let required =
-                task.requires.iter().all(|need| self.plan.with_required(*need).iter().all(|n| met[n.0]));
-            out[ix.0] =
-                open && required && task.needs.iter().all(|n| self.rows[n.0].state.satisfies() || out[n.0]);
-        }
-        out
+        let state = |ix: TaskIx| self.rows[ix.0].state;
+        let open = |ix| !state(ix).satisfies() && state(ix) != State::Failed;
+        doable(self.plan, met, open, |ix| state(ix).satisfies())
     }
 
     fn requires(&self, task: usize, need: usize) -> bool {
-        self.plan.tasks[task].requires.iter().any(|n| self.plan.with_required(*n).contains(&NeedIx(need)))
+        self.plan.with_required(&self.plan.tasks[task].requires)[need]
     }
 
     fn prerequisites(&self) -> Vec<PrerequisiteRow> {
@@ -1210,7 +1222,7 @@ pub struct Remains {
 /// What would be released if `names` were met, and what would not.
 pub fn assume(plan: &Plan, observed: &Observed, rows: &[Row], needs: &[NeedIx]) -> Assumed {
     let forecast = Forecast::new(plan, observed, rows);
-    let mut all: Vec<NeedIx> = needs.iter().flat_map(|need| plan.with_required(*need)).collect();
+    let mut all: Vec<NeedIx> = needs.iter().flat_map(|need| plan.needed_for(*need)).collect();
     all.sort();
     all.dedup();
     let before = forecast.met();
@@ -1226,7 +1238,7 @@ pub fn assume(plan: &Plan, observed: &Observed, rows: &[Row], needs: &[NeedIx]) 
             let mut lacks: Vec<NeedIx> = plan
                 .all()
                 .filter(|b| behind[b.0])
-                .flat_map(|b| plan.task(b).requires.iter().flat_map(|need| plan.with_required(*need)))
+                .flat_map(|b| plan.task(b).requires.iter().flat_map(|need| plan.needed_for(*need)))
                 .filter(|need| !met[need.0])
                 .collect();
             lacks.sort();

@@ -150,6 +150,8 @@ impl Ui {
     /// Tasks are about to run; so many of them are settled already.
     pub fn begin(&self, total: usize, settled: usize) {
         if let Some(live) = &self.live {
+            // It was cleared at the end of an earlier pass.
+            live.bar.reset();
             live.bar.set_length(total as u64);
             live.bar.set_position(settled as u64);
             live.bar.set_message("");
@@ -162,6 +164,19 @@ impl Ui {
         if let Some(live) = &self.live {
             live.bar.finish_and_clear();
         }
+    }
+
+    /// Nothing runs, and somebody waits for this, until the result is dropped.
+    #[must_use]
+    pub fn waiting(&self, what: &str) -> Waiting {
+        Waiting(self.live.as_ref().map(|live| {
+            let bar = live.multi.add(ProgressBar::new_spinner());
+            bar.set_style(Live::style("{spinner} {msg} {elapsed}"));
+            bar.set_message(format!("waiting for {}", wording::first_line(what, 60)));
+            // Often enough for the seconds.
+            bar.enable_steady_tick(Duration::from_secs(1));
+            bar
+        }))
     }
 
     /// A task starts.
@@ -225,6 +240,17 @@ impl Ui {
             self.obey(close);
         }
         self.say(&format!("  {} {}", self.paint(DIM, "log:"), log.path));
+    }
+}
+
+/// A line that says what is waited for.
+pub struct Waiting(Option<ProgressBar>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
     }
 }
 

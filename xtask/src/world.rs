@@ -14,9 +14,11 @@ use crate::pipeline::read::Glob;
 #[cfg(test)]
 pub mod fake;
 pub mod http;
+mod near;
 mod real;
 
-pub use real::{Real, Remembered};
+pub use near::Nearby;
+pub use real::{Real, Remembered, Stamp};
 
 /// What a path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +98,11 @@ pub trait World: Sync {
     }
     /// What a path is, symbolic links followed.
     fn kind(&self, path: &Utf8Path) -> io::Result<Kind>;
+    /// What tells an untouched file or folder from one that was changed or replaced, symbolic links followed; nothing
+    /// if there is none.
+    fn stamp(&self, _path: &Utf8Path) -> Option<Stamp> {
+        None
+    }
     /// The digest of a file's content. A file whose size and times are unchanged is not read again.
     fn digest(&self, path: &Utf8Path) -> io::Result<Digest>;
     /// The files that a pattern matches, sorted, relative to the root; ignored ones (.gitignore) left out.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -31,6 +32,7 @@ mod report;
 mod run;
 mod service;
 mod verify;
+mod wait;
 
 /// The file that is looked for.
 const FILE: &str = "pipeline.toml";
@@ -38,7 +40,7 @@ const FILE: &str = "pipeline.toml";
 /// A pipeline that was found and read.
 pub struct Project {
     /// The plan.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// The folder of the file, absolute.
     pub root: Utf8PathBuf,
     /// Where it keeps its things.
@@ -61,7 +63,10 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<u8, Failure> {
     match cli.command {
         None => list::overview(global, ui),
         Some(Command::Run(args)) => run::run(global, &args, run::Mode::All, ui),
-        Some(Command::Resume(args)) => run::run(global, &args, run::Mode::Resume, ui),
+        Some(Command::Resume(args)) => match args.wait {
+            None => run::run(global, &args.run, run::Mode::Resume, ui),
+            Some(limit) => wait::resume(global, &args.run, limit, ui),
+        },
         Some(Command::Status(args)) => look::status(global, args.json, ui),
         Some(Command::Doctor(args)) => look::doctor(global, &args, ui),
         Some(Command::Explain(args)) => look::explain(global, &args, ui),
@@ -180,7 +185,7 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
     match resolve_here(&source.text, &overrides, &environment) {
         Ok(mut plan) => {
             plan.profile = global.profile.as_ref().map(|name| find_profile(&plan, name)).transpose()?;
-            Ok(Project { plan, home: Home::new(&root), root, source })
+            Ok(Project { plan: Arc::new(plan), home: Home::new(&root), root, source })
         }
         Err(problems) => {
             ui.say(render(&source, &problems, ui.stderr_colour()).trim_end());

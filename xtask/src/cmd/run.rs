@@ -1,11 +1,13 @@
 //! `run`, `resume`, and the id of the pipeline: what is to be done is chosen, done, recorded and reported.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Project, find_phase, find_task, git, open};
 use crate::cli::{Global, RunArgs};
-use crate::drive::{self, Asked, Ran, Run};
-use crate::exec::{Instance, Room, Signalled};
+use crate::drive::{self, Asked, Inbox, Known, News, Ran, Run};
+use crate::exec::{Instance, Listener, Room, Signalled};
 use crate::failure::{Failure, exit};
 use crate::ids::TaskIx;
 use crate::ledger::event::{Event, RunEnded};
@@ -16,6 +18,7 @@ use crate::pipeline::policy::Policy;
 use crate::status::{self, Reason, Row, State, Status, Summary};
 use crate::ui::Ui;
 use crate::view;
+use crate::wait::Watcher;
 use crate::wording;
 use crate::world::{Real, Remembered, World as _};
 
@@ -40,67 +43,161 @@ pub fn run_project(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Re
     }
     // A call that is wrong leaves nothing behind, not even an empty ledger.
     choose(&project.plan, &History::default(), args, mode)?;
-    let instance = Instance::current();
-    let room = Arc::new(Room::new());
-    let remembered = Remembered::load(&project.home.digests());
-    let world = Real::new(project.root.clone(), Arc::clone(&room), remembered);
-    let id = drive::new_id(&instance, world.now(), 0)[..12].to_owned();
-    let (ledger, history) =
-        Ledger::open(&project.home, &id, &instance).map_err(|refused| refusal(project, refused))?;
-    for note in health_notes(&project.home, &history.health) {
-        ui.warn(&note);
+    let session = Session::new(project, ui);
+    let opened = session.open()?;
+    let asked = choose(&project.plan, &opened.history, args, mode)?;
+    let pass = session.pass(opened, asked, args, Vec::new(), None);
+    tell(project, &pass.ran, pass.ran.started, &pass.asked.selected, args, ui);
+    super::service::tell(project, &pass.ran, &pass.asked.selected, &session.world, ui);
+    pass.trouble.map_or(Ok(pass.code), Err)
+}
+
+/// What one call works with, in as many passes as it makes.
+pub(super) struct Session<'a> {
+    pub(super) project: &'a Project,
+    pub(super) room: Arc<Room>,
+    pub(super) world: Real,
+    pub(super) inbox: Inbox,
+    /// True while nothing runs.
+    pub(super) is_waiting: Arc<AtomicBool>,
+    ui: &'a Ui,
+    instance: Instance,
+    /// What is odd about the ledger is told once.
+    is_told: Cell<bool>,
+    /// Kept until the process ends.
+    _listener: Option<Listener>,
+}
+
+/// The ledger, open for one pass.
+pub(super) struct Opened {
+    ledger: Ledger,
+    pub(super) history: History,
+    id: String,
+}
+
+/// What a pass came to.
+pub(super) struct Pass {
+    pub(super) ran: Ran,
+    pub(super) asked: Asked,
+    pub(super) code: u8,
+    /// What could not be written.
+    pub(super) trouble: Option<Failure>,
+}
+
+impl<'a> Session<'a> {
+    /// Listens for signals from now on.
+    pub(super) fn new(project: &'a Project, ui: &'a Ui) -> Self {
+        let room = Arc::new(Room::new());
+        let remembered = Remembered::load(&project.home.digests());
+        let inbox = Inbox::new();
+        let is_waiting = Arc::new(AtomicBool::new(false));
+        let (news, waits) = (inbox.sender(), Arc::clone(&is_waiting));
+        let listener = room.listen(move |signal| {
+            // Nobody listens any more if it ends just now.
+            let _ = news.send(News::Signal);
+            match signal {
+                Signalled::First(_) if waits.load(Ordering::SeqCst) => eprintln_quietly("stopped waiting"),
+                Signalled::First(_) => eprintln_quietly(
+                    "stopping: tasks under way are ended and cleaned up; once more to kill them at once",
+                ),
+                Signalled::Second(_) => eprintln_quietly("killing everything"),
+            }
+        });
+        if let Err(error) = &listener {
+            ui.warn(&format!("signals can't be handled: {error}"));
+        }
+        Self {
+            project,
+            world: Real::new(project.root.clone(), Arc::clone(&room), remembered),
+            room,
+            inbox,
+            is_waiting,
+            ui,
+            instance: Instance::current(),
+            is_told: Cell::new(false),
+            _listener: listener.ok(),
+        }
     }
-    let asked = choose(&project.plan, &history, args, mode)?;
-    let listener = room.listen(|signal| match signal {
-        Signalled::First(_) => eprintln_quietly(
-            "stopping: tasks under way are ended and cleaned up; once more to kill them at once",
-        ),
-        Signalled::Second(_) => eprintln_quietly("killing everything"),
-    });
-    if let Err(error) = &listener {
-        ui.warn(&format!("signals can't be handled: {error}"));
+
+    /// Takes the run lock and reads the ledger; nothing if another run holds it, with who that is.
+    pub(super) fn try_open(&self) -> Result<Result<Opened, Option<Instance>>, Failure> {
+        let id = drive::new_id(&self.instance, self.world.now(), 0)[..12].to_owned();
+        match Ledger::open(&self.project.home, &id, &self.instance) {
+            Ok((ledger, history)) => {
+                if !self.is_told.replace(true) {
+                    let notes = health_notes(&self.project.home, &history.health);
+                    notes.iter().for_each(|note| self.ui.warn(note));
+                }
+                Ok(Ok(Opened { ledger, history, id }))
+            }
+            Err(Refused::Held(holder)) => Ok(Err(holder)),
+            Err(refused) => Err(refusal(self.project, refused)),
+        }
     }
-    let run = Run {
-        plan: &project.plan,
-        history,
-        ledger: &ledger,
-        home: &project.home,
-        world: &world,
-        room: &room,
-        ui,
-        id,
-        instance,
-        arguments: std::env::args().skip(1).collect(),
-        git: Box::new(|| git(&project.root)),
-    };
-    let mut ran = drive::drive(run, &asked);
-    let code = exit_code(&ran, &asked, args, &room);
-    if ran.recorded && ran.ledger_failure.is_none() {
-        let ended = Event::RunEnded(RunEnded { exit: code });
-        let keep = project.plan.keep;
-        // Reading the whole ledger is left out where no task has so many logs.
-        let pruned = if ran.history.tasks.values().any(|t| u64::from(t.attempts) > keep.max(1)) {
-            ledger.prune(world.now(), keep).map(|notes| notes.iter().for_each(|note| ui.warn(note)))
-        } else {
-            Ok(())
+
+    /// The same; that another run holds the lock is a failure.
+    fn open(&self) -> Result<Opened, Failure> {
+        self.try_open()?.map_err(|holder| refusal(self.project, Refused::Held(holder)))
+    }
+
+    /// Does what can be done, records it, writes the report, and lets go of the run lock.
+    pub(super) fn pass(
+        &self,
+        opened: Opened,
+        asked: Asked,
+        args: &RunArgs,
+        known: Vec<Option<Known>>,
+        watcher: Option<&Watcher>,
+    ) -> Pass {
+        let Opened { ledger, history, id } = opened;
+        let project = self.project;
+        let run = Run {
+            plan: &project.plan,
+            history,
+            ledger: &ledger,
+            home: &project.home,
+            world: &self.world,
+            room: &self.room,
+            ui: self.ui,
+            id,
+            instance: self.instance.clone(),
+            arguments: std::env::args().skip(1).collect(),
+            git: Box::new(|| git(&project.root)),
+            inbox: &self.inbox,
+            known,
+            watcher,
         };
-        ran.ledger_failure = pruned.and_then(|()| ledger.append(world.now(), None, &ended)).err();
-    }
-    world.remember(&project.home.digests());
-    let closed = ledger.close();
-    if ran.recorded {
+        let mut ran = drive::drive(run, &asked);
+        let code = exit_code(&ran, &asked, args, &self.room);
+        if ran.recorded && ran.ledger_failure.is_none() {
+            let ended = Event::RunEnded(RunEnded { exit: code });
+            let keep = project.plan.keep;
+            // Reading the whole ledger is left out where no task has so many logs.
+            let pruned = if ran.history.tasks.values().any(|t| u64::from(t.attempts) > keep.max(1)) {
+                let notes = ledger.prune(self.world.now(), keep);
+                notes.map(|notes| notes.iter().for_each(|note| self.ui.warn(note)))
+            } else {
+                Ok(())
+            };
+            ran.ledger_failure = pruned.and_then(|()| ledger.append(self.world.now(), None, &ended)).err();
+        }
+        self.world.remember(&project.home.digests());
+        let closed = ledger.close();
         // Read back: a report is made of what is on disk, and of nothing that only this run remembers.
-        ran.history = store::read(&project.home).map_err(Failure::ledger)?;
+        let read = if ran.recorded { Some(store::read(&project.home)) } else { None };
+        let reported = match read.transpose() {
+            Ok(history) => {
+                ran.history = history.unwrap_or(ran.history);
+                write_report(project, &ran.history, &self.world)
+            }
+            Err(error) => Err(Failure::ledger(error)),
+        };
+        let written = ran.ledger_failure.take().map_or(closed, Err).map_err(|error| {
+            Failure::ledger(error)
+                .hint("what ended before this is on record; make room or mend the permissions, and run again")
+        });
+        Pass { ran, asked, code, trouble: written.and(reported).err() }
     }
-    let reported = write_report(project, &ran.history, &world);
-    tell(project, &ran, &asked, args, ui);
-    super::service::tell(project, &ran, &asked, &world, ui);
-    if let Some(error) = ran.ledger_failure.or(closed.err()) {
-        return Err(Failure::ledger(error)
-            .hint("what ended before this is on record; make room or mend the permissions, and run again"));
-    }
-    reported?;
-    Ok(code)
 }
 
 /// A signal may come while the live view draws; its line is talk, and nobody is told if it can't be printed.
@@ -129,7 +226,7 @@ pub(super) fn refusal(project: &Project, refused: Refused) -> Failure {
 }
 
 /// The tasks that are asked for, and all that they stand on.
-fn choose(plan: &Plan, history: &History, args: &RunArgs, mode: Mode) -> Result<Asked, Failure> {
+pub(super) fn choose(plan: &Plan, history: &History, args: &RunArgs, mode: Mode) -> Result<Asked, Failure> {
     let mut named = vec![false; plan.tasks.len()];
     for id in &args.task {
         named[find_task(plan, id)?.0] = true;
@@ -148,7 +245,8 @@ fn choose(plan: &Plan, history: &History, args: &RunArgs, mode: Mode) -> Result<
     let selected = plan.closure(plan.all().filter(|ix| named[ix.0]));
     let jobs =
         args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, std::num::NonZero::get);
-    Ok(Asked { selected, named, force: args.force, fail_fast: args.fail_fast, jobs })
+    let tried = vec![false; named.len()];
+    Ok(Asked { selected, named, force: args.force, fail_fast: args.fail_fast, jobs, tried })
 }
 
 /// One number for what became of everything that was asked for.
@@ -178,7 +276,7 @@ pub(super) fn write_report(project: &Project, history: &History, world: &Real) -
 }
 
 /// The last lines: what there is, what is in the way, and what to do next.
-fn tell(project: &Project, ran: &Ran, asked: &Asked, args: &RunArgs, ui: &Ui) {
+pub(super) fn tell(project: &Project, ran: &Ran, started: usize, selected: &[bool], args: &RunArgs, ui: &Ui) {
     let observed = &ran.observed;
     let status = status::status(&project.plan, &ran.history, &full(project, observed, &ran.history));
     if args.json {
@@ -187,10 +285,9 @@ fn tell(project: &Project, ran: &Ran, asked: &Asked, args: &RunArgs, ui: &Ui) {
         }
         return;
     }
-    let rows: Vec<&Row> =
-        ran.rows.iter().enumerate().filter(|(i, _)| asked.selected[*i]).map(|(_, r)| r).collect();
+    let rows: Vec<&Row> = ran.rows.iter().enumerate().filter(|(i, _)| selected[*i]).map(|(_, r)| r).collect();
     for line in
-        view::closing(&status, &Summary::of(rows.iter().copied()), ran.started, ui.stderr_colour()).lines()
+        view::closing(&status, &Summary::of(rows.iter().copied()), started, ui.stderr_colour()).lines()
     {
         ui.say(line);
     }

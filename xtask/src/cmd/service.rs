@@ -7,19 +7,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Project;
 use crate::ci::{self, Service};
-use crate::drive::{self, Asked, Ran};
+use crate::drive::{self, Ran};
 use crate::failure::Failure;
 use crate::status::{self, Row};
 use crate::ui::Ui;
 use crate::world::{Real, World as _};
 
 /// Tells GitHub what became of the tasks that were asked for. Others get lines only.
-pub fn tell(project: &Project, ran: &Ran, asked: &Asked, world: &Real, ui: &Ui) {
+pub fn tell(project: &Project, ran: &Ran, selected: &[bool], world: &Real, ui: &Ui) {
     if ui.service() != Some(Service::Github) {
         return;
     }
     let rows: Vec<&Row> =
-        ran.rows.iter().enumerate().filter(|(i, _)| asked.selected[*i]).map(|(_, row)| row).collect();
+        ran.rows.iter().enumerate().filter(|(i, _)| selected[*i]).map(|(_, row)| row).collect();
     let file = project.root.join(project.source.path.file_name().unwrap_or_default());
     let file = in_repository(&file, world.variable("GITHUB_WORKSPACE"));
     for line in ci::annotations(&rows, &file, |row| project.line_of(&row.id)) {

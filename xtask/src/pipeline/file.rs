@@ -10,8 +10,8 @@ use super::diagnostic::Diagnostic;
 use super::line::{Line, Shell};
 use super::policy::{Blocked, ProfileTable};
 use super::read::{
-    At, Defs, Glob, InsidePath, Map, OneOrMany, Pattern, Period, Read, Reader, Record, Switch, Value,
-    described, digest, head, record, record_schema,
+    At, Defs, Glob, InsidePath, Map, OneOrMany, OutsidePath, Pattern, Period, Read, Reader, Record, Switch,
+    Value, described, digest, head, record, record_schema,
 };
 use super::template::Template;
 use crate::check::CheckSpec;
@@ -132,6 +132,9 @@ record! {
         requires: Vec<At<String>>,
         /// Time limit of each question. Default: 5s.
         timeout: Option<Period>,
+        /// Files and folders outside the repository, such as sockets and configuration: when one changes, `resume --wait` asks
+        /// at once. `$NAME` stands for the paths in an environment variable.
+        watch: OneOrMany<OutsidePath>,
         /// What to do when it is not met, by system.
         remedy: Option<RemedyTable>,
         /// The same where it is absent or has the wrong version. Default: `remedy`.

@@ -11,7 +11,7 @@ use super::condition::Condition;
 use super::file::{CaptureTable, HintTable, RemedyTable, Step, Versions};
 use super::line::Line;
 use super::policy::{Blocked, Policy};
-use super::read::{Glob, Pattern};
+use super::read::{Glob, OutsidePath, Pattern};
 use super::template::Template;
 use crate::check::CheckSpec;
 use crate::ids::{Digest, NeedIx, PhaseIx, TaskIx};
@@ -98,6 +98,8 @@ pub struct Prerequisite {
     pub requires: Vec<NeedIx>,
     /// Time limit of each question.
     pub timeout: Duration,
+    /// What to look at while somebody waits for it.
+    pub watch: Vec<OutsidePath>,
     /// What to do.
     pub remedy: Option<RemedyTable>,
     /// What to do where it is absent or has the wrong version.
@@ -348,19 +350,10 @@ impl Plan {
         self.active().is_some_and(|p| p.promises.contains(&need))
     }
 
-    /// A prerequisite and everything that it requires.
-    pub fn with_required(&self, need: NeedIx) -> Vec<NeedIx> {
-        let mut out = vec![need];
-        let mut at = 0;
-        while let Some(next) = out.get(at).copied() {
-            for inner in &self.prerequisites[next.0].requires {
-                if !out.contains(inner) {
-                    out.push(*inner);
-                }
-            }
-            at += 1;
-        }
-        out
+    /// A prerequisite and everything that it requires, in the order of the file.
+    pub fn needed_for(&self, need: NeedIx) -> Vec<NeedIx> {
+        let all = self.with_required(&[need]);
+        (0..all.len()).filter(|i| all[*i]).map(NeedIx).collect()
     }
 
     /// `wanted` and everything that it stands on.
@@ -370,6 +363,18 @@ impl Plan {
         while let Some(ix) = stack.pop() {
             if !std::mem::replace(&mut seen[ix.0], true) {
                 stack.extend(&self.task(ix).needs);
+            }
+        }
+        seen
+    }
+
+    /// These prerequisites and all that they require.
+    pub fn with_required(&self, wanted: &[NeedIx]) -> Vec<bool> {
+        let mut seen = vec![false; self.prerequisites.len()];
+        let mut stack = wanted.to_vec();
+        while let Some(need) = stack.pop() {
+            if !std::mem::replace(&mut seen[need.0], true) {
+                stack.extend(&self.prerequisites[need.0].requires);
             }
         }
         seen

@@ -114,12 +114,12 @@ pub fn impossible(plan: &Plan) -> Vec<Diagnostic> {
             let behind = plan.closure([ix]);
             let behind = || plan.all().filter(|b| behind[b.0]).map(|b| plan.task(b));
             let provided: Vec<NeedIx> =
-                behind().flat_map(|t| &t.provides).flat_map(|need| plan.with_required(*need)).collect();
+                behind().flat_map(|t| &t.provides).flat_map(|need| plan.needed_for(*need)).collect();
             let promised: Vec<NeedIx> =
-                profile.promises.iter().flat_map(|need| plan.with_required(*need)).collect();
+                profile.promises.iter().flat_map(|need| plan.needed_for(*need)).collect();
             let mut lacking: Vec<NeedIx> = behind()
                 .flat_map(|t| &t.requires)
-                .flat_map(|need| plan.with_required(*need))
+                .flat_map(|need| plan.needed_for(*need))
                 // What is needed only where something is so may not be needed there.
                 .filter(|need| plan.prerequisites[need.0].when.is_none())
                 .filter(|need| !provided.contains(need) && !promised.contains(need))

@@ -703,6 +703,92 @@ impl Read for InsidePath {
     }
 }
 
+/// A place outside the repository: `/path`, `~/path` in the folder of the user, or `$NAME` and `$NAME/path` for what an
+/// environment variable holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutsidePath {
+    start: Start,
+    rest: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Start {
+    Here,
+    Home,
+    Variable(String),
+}
+
+impl OutsidePath {
+    /// Reads the text form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let (start, rest) = if let Some(rest) = text.strip_prefix("~/") {
+            (Start::Home, rest)
+        } else if let Some(variable) = text.strip_prefix('$') {
+            let end = variable.find(|c| !name(c)).unwrap_or(variable.len());
+            let (variable, rest) = variable.split_at(end);
+            if variable.is_empty() || !(rest.is_empty() || rest.starts_with('/')) {
+                return None;
+            }
+            (Start::Variable(variable.to_owned()), rest.trim_start_matches('/'))
+        } else if text.starts_with('/') || text.get(1..3).is_some_and(|s| s == ":/" || s == ":\\") {
+            (Start::Here, text)
+        } else {
+            return None;
+        };
+        (!text.contains('\0')).then(|| Self { start, rest: rest.to_owned() })
+    }
+
+    /// Where that is, given the environment. A variable may hold several paths, as `KUBECONFIG` does, or the address
+    /// of a socket, as `DOCKER_HOST`; where it holds neither (`tcp://...`), or is not set, that is nowhere.
+    pub fn places(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<camino::Utf8PathBuf> {
+        let starts: Vec<camino::Utf8PathBuf> = match &self.start {
+            Start::Here => return vec![self.rest.as_str().into()],
+            Start::Home => {
+                variable("HOME").or_else(|| variable("USERPROFILE")).map(Into::into).into_iter().collect()
+            }
+            Start::Variable(name) => {
+                let value = variable(name).unwrap_or_default();
+                match value.split_once("://") {
+                    Some(("unix", path)) => vec![path.into()],
+                    Some(_) => Vec::new(),
+                    None => std::env::split_paths(&value).filter_map(|p| p.try_into().ok()).collect(),
+                }
+            }
+        };
+        // `join` would put a separator behind a path that is whole already.
+        let whole = |start: camino::Utf8PathBuf| {
+            if self.rest.is_empty() { start } else { start.join(&self.rest) }
+        };
+        starts.into_iter().filter(|s| s.is_absolute()).map(whole).collect()
+    }
+}
+
+impl Read for OutsidePath {
+    fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {
+        let Some(text) = value.get_ref().as_str() else {
+            r.wrong_type(value, "a path");
+            return None;
+        };
+        let span = value.span();
+        let text = r.fixed(text, &span)?;
+        let read = Self::parse(&text);
+        if read.is_none() {
+            r.report(
+                Diagnostic::new(
+                    span,
+                    format!("`{}` is not a path outside the repository", text.escape_debug()),
+                )
+                .hint("write \"/path\", \"~/path\", or \"$NAME\" for the paths in an environment variable"),
+            );
+        }
+        read
+    }
+    fn schema(_: &mut Defs) -> Json {
+        json!({ "type": "string", "examples": ["/var/run/docker.sock", "~/.kube/config", "$DOCKER_HOST"] })
+    }
+}
+
 /// A glob over the files of the repository, such as `docker/backend/**`; relative to the root.
 #[derive(Debug, Clone)]
 pub struct Glob {
@@ -832,5 +918,43 @@ fn feed(value: &DeValue<'_>, hasher: &mut blake3::Hasher) {
                 feed(v.get_ref(), hasher);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_outside() {
+        let variables = |name: &str| {
+            let value = match name {
+                "HOME" => "/h",
+                "SOCKET" => "unix:///run/d.sock",
+                "ADDRESS" => "tcp://127.0.0.1:2375",
+                "LIST" => "/a/config:/b:relative",
+                "RUN" => "/run/user/1",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        };
+        for (text, places) in [
+            ("/var/run/d.sock", &["/var/run/d.sock"][..]),
+            ("~/.kube/config", &["/h/.kube/config"]),
+            ("$SOCKET", &["/run/d.sock"]),
+            ("$ADDRESS", &[]),
+            ("$LIST", &["/a/config", "/b"]),
+            ("$RUN/d.sock", &["/run/user/1/d.sock"]),
+            ("$UNSET", &[]),
+            ("$UNSET/d.sock", &[]),
+        ] {
+            let path = OutsidePath::parse(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(path.places(&variables), places, "{text}");
+        }
+        for text in ["", "a", "./a", "~", "~other/a", "$", "$A-B", "${A}", "$A.b", "/a\0"] {
+            assert_eq!(OutsidePath::parse(text), None, "{text}");
+        }
+        let nobody = |_: &str| None;
+        assert!(OutsidePath::parse("~/a").is_some_and(|path| path.places(&nobody).is_empty()));
     }
 }

@@ -394,6 +394,7 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
                     when: p.when.clone(),
                     requires: self.needs(&p.requires),
                     timeout: p.timeout.map_or(DEFAULT_PROBE_TIMEOUT, |t| t.0),
+                    watch: p.watch.0.clone(),
                     remedy: p.remedy.clone(),
                     install: p.install.clone(),
                     permit: p.permit.clone(),

@@ -11,6 +11,7 @@ mod explain;
 mod history;
 mod status;
 mod verify;
+mod waiting;
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -23,6 +24,7 @@ pub use self::explain::{Evidence, Explanation, Step, explain, explain_json, expl
 pub use self::history::{attempts, runs};
 pub use self::status::status;
 pub use self::verify::{Verdict as Again, Verified, verified};
+pub use self::waiting::{not_waiting, waiting};
 use crate::plain;
 use crate::status::State;
 

@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::http::Silence;
-use super::{Answer, Ask, Kind, Request, Response, World};
+use super::{Answer, Ask, Kind, Request, Response, Stamp, World};
 use crate::exec::How;
 use crate::ids::Digest;
 use crate::pipeline::read::Glob;
@@ -192,6 +192,10 @@ impl World for Fake {
         }
         let folder = place == self.root || self.files.keys().any(|file| file.starts_with(&place));
         if folder { Ok(Kind::Folder) } else { Err(not_found()) }
+    }
+
+    fn stamp(&self, path: &Utf8Path) -> Option<Stamp> {
+        self.kind(path).ok().map(|kind| Stamp::of(if let Kind::File(size) = kind { size } else { 0 }))
     }
 
     fn digest(&self, path: &Utf8Path) -> io::Result<Digest> {

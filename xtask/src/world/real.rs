@@ -37,11 +37,19 @@ pub struct Remembered {
 /// What tells an untouched file: size, times and place on disk. The change time can't be set by a program, so a
 /// file whose modification time was put back is read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub struct Stamp {
     size: u64,
     modified: i128,
     changed: i128,
     place: u64,
+}
+
+#[cfg(test)]
+impl Stamp {
+    /// One that differs from those of other numbers.
+    pub fn of(n: u64) -> Self {
+        Self { size: n, modified: 0, changed: 0, place: 0 }
+    }
 }
 
 /// A file that changed this recently may change again without its times showing it: file systems keep time in
@@ -170,6 +178,10 @@ impl World for Real {
         } else {
             Kind::Other
         })
+    }
+
+    fn stamp(&self, path: &Utf8Path) -> Option<Stamp> {
+        fs::metadata(self.at(path)).ok().map(|meta| stamp(&meta))
     }
 
     fn digest(&self, path: &Utf8Path) -> io::Result<Digest> {

@@ -255,6 +255,20 @@ fn did_you_mean() {
 }
 
 #[test]
+fn what_is_watched_lies_outside() {
+    let watch = |paths: &str| {
+        HEAD.replace("program = \"docker\"", &format!("program = \"docker\"\nwatch = {paths}"))
+            + "[[phase.task]]\nid = \"a\"\ntitle = \"A\"\n"
+    };
+    let sandbox = Sandbox::empty();
+    sandbox.write("pipeline.toml", watch(r#"["/run/a.sock", "~/.kube/config", "$DOCKER_HOST", "$RUN/b"]"#));
+    sandbox.run("lint").exits(0);
+    let message = "`docker.sock` is not a path outside the repository";
+    check_mistakes(&watch("▶\"docker.sock\""), &[message]).says("\"$NAME\"");
+    check_mistakes(&watch("▶7"), &["`watch` takes a path"]);
+}
+
+#[test]
 fn bad_values_are_refused_where_they_stand() {
     let table = [
         ("timeout = ▶\"10 parsecs\"", "`10 parsecs` is not a duration"),

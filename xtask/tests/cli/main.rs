@@ -25,4 +25,5 @@ mod sandbox;
 mod signals;
 mod state;
 mod verify;
+mod wait;
 mod words;

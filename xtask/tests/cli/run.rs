@@ -663,6 +663,46 @@ fn nothing_starts_twice_when_a_prerequisite_is_asked_again() {
 }
 
 #[test]
+fn what_is_under_way_is_not_settled_when_its_prerequisite_is_gone() {
+    let sandbox = Sandbox::new(&format!(
+        "[prerequisite.engine]\nready = \"engine ready\"\n{}",
+        tasks(&[
+            ("stop", "run = [\"fake-tool wait under-way\", \"engine stop\"]\nprovides = [\"engine\"]"),
+            (
+                "long",
+                "requires = [\"engine\"]\nrun = \"fake-tool write under-way x wait stopped\"\ntimeout = \"20s\""
+            ),
+            ("seen", "needs = [\"stop\"]\nrun = \"fake-tool write stopped x\""),
+            ("last", "needs = [\"long\"]"),
+        ])
+    ));
+    sandbox.tool("engine", "stop => write ./stopped x\n@file stopped ready => exit 1\nready => exit 0");
+    sandbox.run("p -j3").exits(0);
+    sandbox.expect("last=done long=done seen=done stop=done");
+    assert_eq!(sandbox.started().len(), 4);
+}
+
+#[test]
+fn what_was_torn_down_is_set_up_again_for_what_a_provided_prerequisite_releases() {
+    let sandbox = Sandbox::new(&format!(
+        "[prerequisite.engine]\nready = \"engine ready\"\n{}",
+        tasks(&[
+            ("setup", "run = \"engine setup\"\nteardown = \"engine teardown\""),
+            ("start", "run = \"engine start\"\nprovides = [\"engine\"]"),
+            ("use", "needs = [\"setup\"]\nrequires = [\"engine\"]\nrun = \"engine use\""),
+        ])
+    ));
+    sandbox.tool(
+        "engine",
+        "start => write ./started x\n@file started ready => exit 0\nready => exit 1\n\
+         setup => write ./there x\nteardown => remove ./there\n@file there use => exit 0\nuse => exit 1",
+    );
+    sandbox.run("p --task setup").exits(0);
+    sandbox.run("p -j1").exits(0);
+    assert_eq!(sandbox.started(), ["setup", "start", "setup", "use"]);
+}
+
+#[test]
 fn what_finished_work_made_is_looked_at_before_something_stands_on_it() {
     let sandbox = Sandbox::new(&tasks(&[
         ("image", "run = \"engine build\"\ncheck = [{ run = \"engine image\", contains = 'sha256' }]"),

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{OpenOptionsExt as _, symlink};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -117,6 +117,15 @@ impl Sandbox {
         fs::remove_file(self.bin(name)).unwrap();
     }
 
+    /// Writes a stand-in into a folder as a program of its own, as installers do, with these permissions.
+    pub fn copy_tool(&self, path: &Path, script: &str, mode: u32) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path.with_file_name(format!("{name}.script")), script).unwrap();
+        fs::copy(FAKE_TOOL, path).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
     /// Puts a real program on PATH.
     pub fn link(&self, name: &str) {
         let path = which::which(name).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -173,7 +182,8 @@ impl Sandbox {
         self.spawn(command).ended()
     }
 
-    fn spawn(&self, mut command: Command) -> Running {
+    /// Starts a prepared command.
+    pub fn spawn(&self, mut command: Command) -> Running {
         // Files, not pipes: whoever is left behind by a killed run may hold a pipe open.
         let n = self.n_runs.fetch_add(1, Ordering::Relaxed);
         let [stdout, stderr] =
