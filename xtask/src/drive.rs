@@ -359,22 +359,19 @@ impl Loop<'_, '_> {
 
     /// Ends what a killed run left running, and does the cleaning that it owes.
     fn clear_away(&mut self) {
-        let dead = |a: &Attempt| a.ended.is_none() && a.started.instance != self.run.instance;
-        let lost: Vec<String> = self
-            .run
-            .history
-            .tasks
-            .values()
-            .filter_map(|t| t.last.as_ref())
-            .filter(|a| dead(a))
-            .map(|a| a.started.attempt.clone())
-            .collect();
-        if !lost.is_empty() {
-            let ended = exec::end_survivors(&|id| lost.iter().any(|l| l == id), SURVIVOR_GRACE);
+        let (lost, killed) = (&self.run.history.cut_off, self.run.ledger.killed());
+        if !lost.is_empty() || !killed.is_empty() {
+            let is_lost = |mark: &str| {
+                lost.iter().any(|id| id == mark) || killed.iter().any(|run| Real::asked_by(mark, run))
+            };
+            let ended = exec::end_survivors(&is_lost, SURVIVOR_GRACE);
             if ended > 0 {
-                self.run.ui.say(&format!("ended {ended} processes that an earlier run had left behind"));
+                let processes = if ended == 1 { "process" } else { "processes" };
+                self.run.ui.say(&format!("ended {ended} {processes} that an earlier run had left behind"));
             }
         }
+        // Nobody else runs, so whatever is there was left behind.
+        let _ = std::fs::remove_dir_all(self.run.home.tmp());
         for ix in self.plan().all().collect::<Vec<_>>() {
             let past = self.run.history.task(&self.plan().task(ix).id);
             let Some(last) = past.last.clone() else { continue };
@@ -385,7 +382,6 @@ impl Loop<'_, '_> {
             let task = self.run.plan.task(ix);
             let mut steps: Vec<Step> = if died { task.finally.clone() } else { Vec::new() };
             steps.extend(task.teardown.iter().cloned());
-            let _ = std::fs::remove_dir_all(self.run.home.scratch(&last.started.attempt));
             if !steps.is_empty() {
                 self.run.ui.say(&format!("cleaning up after `{}`, whose run was killed", task.id));
                 self.clean(

@@ -44,6 +44,7 @@ pub fn run_project(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Re
     let remembered = Remembered::load(&project.home.digests());
     let world = Real::new(project.root.clone(), Arc::clone(&room), remembered);
     let id = drive::new_id(&instance, world.now(), 0)[..12].to_owned();
+    let world = world.of_run(&id);
     let (ledger, history) =
         Ledger::open(&project.home, &id, &instance).map_err(|refused| refusal(project, refused))?;
     for note in health_notes(&project.home, &history.health) {

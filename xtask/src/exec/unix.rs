@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -58,10 +59,19 @@ pub(super) fn private(options: &mut OpenOptions) {
 
 /// A file without a name: it is gone with the last who has it open.
 pub(super) fn scratch() -> io::Result<File> {
+    scratch_in(&std::env::temp_dir())
+}
+
+fn scratch_in(folder: &Path) -> io::Result<File> {
     static N_FILES: AtomicU32 = AtomicU32::new(0);
+    // Not every file system can make a file without a name. Who is killed between making and removing a name
+    // leaves the file there.
+    if let Ok(file) = proc::nameless(folder) {
+        return Ok(file);
+    }
     loop {
         let n = N_FILES.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("xtask-output-{}-{n}", std::process::id()));
+        let path = folder.join(format!("xtask-output-{}-{n}", std::process::id()));
         match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => {
                 std::fs::remove_file(&path)?;
@@ -317,9 +327,17 @@ pub(super) fn is_alive(pid: u32, then: &str) -> Option<bool> {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::fs;
+    use std::fs::{self, File, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::Path;
 
     use super::super::ATTEMPT;
+
+    /// A file that never has a name.
+    pub(super) fn nameless(folder: &Path) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).mode(0o600).open(folder)
+    }
 
     /// What `/proc/PID/stat` says about a process.
     struct Stat {
@@ -396,6 +414,14 @@ mod linux {
 /// Unix without `/proc`: groups are all that is known.
 #[cfg(not(target_os = "linux"))]
 mod fallback {
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+
+    pub(super) fn nameless(_: &Path) -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     pub(super) fn adopt_orphans() {}
 
     pub(super) fn has_adopted(_: &dyn Fn(&str) -> bool) -> bool {
@@ -448,5 +474,33 @@ mod fallback {
     #[cfg(not(target_os = "macos"))]
     pub(super) fn started(_: u32) -> Option<String> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek, Write};
+    use std::os::unix::fs::MetadataExt;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_scratch_file_never_has_a_name() {
+        let folder = tempfile::tempdir().unwrap();
+        if let Err(error) = proc::nameless(folder.path()) {
+            // Then there is no way without a name for a moment.
+            return eprintln!("skipped: {error}");
+        }
+        File::open(folder.path()).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let mut file = scratch_in(folder.path()).unwrap();
+        file.write_all(b"text").unwrap();
+        file.rewind().unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), file.metadata().unwrap().mode() & 0o777), ("text", 0o600));
+        // A name that was there for a moment would have changed the folder.
+        assert_eq!(folder.path().metadata().unwrap().modified().unwrap(), SystemTime::UNIX_EPOCH);
     }
 }

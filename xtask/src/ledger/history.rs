@@ -30,6 +30,9 @@ pub struct History {
     pub run: Option<RunStarted>,
     /// Runs that did something and did not end in order.
     pub open_runs: HashSet<String>,
+    /// Attempts of the last run that began and have no end. Those of earlier runs are no concern any more: a run
+    /// ends what the one before left behind before it records anything.
+    pub cut_off: Vec<String>,
     /// When the last evidence was recorded.
     pub as_of: Option<Timestamp>,
     /// What is odd about the ledger.
@@ -144,6 +147,7 @@ pub fn fold(text: &[u8]) -> History {
     let mut out = History::default();
     let mut slots: HashMap<String, Slot<'_>> = HashMap::new();
     let mut run: Option<&RawValue> = None;
+    let (mut begun, mut over): (Vec<&RawValue>, Vec<&RawValue>) = Default::default();
     let whole = text.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
     out.health.torn = (text.len() - whole) as u64;
     for (number, line) in text[..whole].split(|b| *b == b'\n').enumerate() {
@@ -164,6 +168,8 @@ pub fn fold(text: &[u8]) -> History {
             "run-started" => {
                 run = Some(body);
                 out.open_runs.insert(header.run.to_string());
+                begun.clear();
+                over.clear();
             }
             "run-ended" => {
                 out.open_runs.remove(header.run.as_ref());
@@ -188,6 +194,11 @@ pub fn fold(text: &[u8]) -> History {
             }
             kind => {
                 let Some(task) = header.task.clone() else { continue };
+                match kind {
+                    "task-started" => begun.push(body),
+                    "task-ended" => over.push(body),
+                    _ => {}
+                }
                 if !slots.contains_key(task.as_ref()) {
                     slots.insert(task.to_string(), Slot::default());
                 }
@@ -200,6 +211,9 @@ pub fn fold(text: &[u8]) -> History {
     }
     let mut last = text[..whole].split(|b| *b == b'\n').rev().filter(|l| !l.is_empty());
     out.prev = last.next().map(Digest::of);
+    let over: HashSet<&str> = over.into_iter().filter_map(attempt_of).collect();
+    let cut_off = begun.into_iter().filter_map(attempt_of).filter(|id| !over.contains(id));
+    out.cut_off = cut_off.map(str::to_owned).collect();
     out.run = run.and_then(|r| serde_json::from_str(r.get()).ok());
     out.tasks = slots.into_iter().map(|(task, slot)| (task, slot.read())).collect();
     out

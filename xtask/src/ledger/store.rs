@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::event::{Event, FORMAT, Header};
 use super::history::{Health, History, fold};
@@ -45,6 +46,11 @@ impl Home {
         self.dir().join("lock")
     }
 
+    /// Folders of attempts.
+    pub fn tmp(&self) -> Utf8PathBuf {
+        self.dir().join("tmp")
+    }
+
     /// Who holds the lock. A file of its own: on Windows a locked file can't be read by others.
     fn holder(&self) -> Utf8PathBuf {
         self.dir().join("holder.json")
@@ -59,7 +65,7 @@ impl Home {
     /// names no path: its digest does.
     pub fn scratch(&self, attempt: &str) -> Utf8PathBuf {
         let own = Digest::parse(attempt).unwrap_or_else(|| Digest::of(attempt.as_bytes()));
-        self.dir().join("tmp").join(own.to_string())
+        self.tmp().join(own.to_string())
     }
 
     /// The folder of logs, relative to the root.
@@ -80,10 +86,26 @@ impl Home {
 
     /// Who is running the pipeline just now, as far as can be told without touching the lock.
     pub fn running(&self) -> Option<Instance> {
-        let text = fs::read(self.holder()).ok()?;
-        let holder: Instance = serde_json::from_slice(&text).ok()?;
+        let holder = self.last_holder()?.instance;
         (holder.is_alive() != Some(false)).then_some(holder)
     }
+
+    fn last_holder(&self) -> Option<Holder> {
+        serde_json::from_slice(&fs::read(self.holder()).ok()?).ok()
+    }
+}
+
+/// What `holder.json` says.
+#[derive(Serialize, Deserialize)]
+struct Holder {
+    #[serde(flatten)]
+    instance: Instance,
+    /// Its run.
+    #[serde(default)]
+    run: String,
+    /// Runs before it that were killed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    killed: Vec<String>,
 }
 
 /// Reads the ledger without changing anything. No ledger is an empty one.
@@ -111,6 +133,7 @@ pub enum Refused {
 pub struct Ledger {
     home: Home,
     run: String,
+    killed: Vec<String>,
     state: Arc<(Mutex<State>, Condvar)>,
     syncer: Option<JoinHandle<()>>,
     _lock: File,
@@ -165,7 +188,14 @@ impl Ledger {
         if history.health.torn > 0 {
             file.set_len(length).map_err(io("cut the unfinished last line of", &path))?;
         }
-        let holder = serde_json::to_vec(instance).map_err(|e| Refused::Io(e.into()))?;
+        // Whoever is still named there died with the lock in its hands.
+        let killed: Vec<String> = home
+            .last_holder()
+            .into_iter()
+            .flat_map(|last| last.killed.into_iter().chain([last.run]))
+            .collect();
+        let holder = Holder { instance: instance.clone(), run: run.to_owned(), killed: killed.clone() };
+        let holder = serde_json::to_vec(&holder).map_err(|e| Refused::Io(e.into()))?;
         fs::write(home.holder(), holder).map_err(io("write", &home.holder()))?;
         let state = State {
             file,
@@ -185,9 +215,21 @@ impl Ledger {
             })
             .map_err(io("start the syncing of", &path))?;
         Ok((
-            Self { home: home.clone(), run: run.to_owned(), state, syncer: Some(syncer), _lock: lock },
+            Self {
+                home: home.clone(),
+                run: run.to_owned(),
+                killed,
+                state,
+                syncer: Some(syncer),
+                _lock: lock,
+            },
             history,
         ))
+    }
+
+    /// Runs that were killed before this one began, the last one last. They may have recorded nothing.
+    pub fn killed(&self) -> &[String] {
+        &self.killed
     }
 
     /// Appends one record. When this returns, the record is with the operating system; within [`SYNC_DELAY`] it is

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,8 +22,30 @@ pub struct Real {
     root: Utf8PathBuf,
     room: Arc<Room>,
     remembered: Arc<Mutex<Remembered>>,
-    /// Marks the commands that are asked, and all that they start.
-    mark: String,
+    mark: Mark,
+}
+
+/// Marks the commands that are asked, and all that they start.
+#[derive(Clone)]
+enum Mark {
+    /// They belong to the attempt with this id.
+    Attempt(String),
+    /// They belong to a run, or to a command that only looks. Several are asked at the same time, and each is to end
+    /// no more than what it has left behind itself: so each has a number.
+    Question { of: String, asked: Arc<AtomicU64> },
+}
+
+impl Mark {
+    fn questions_of(of: String) -> Self {
+        Self::Question { of, asked: Arc::default() }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Self::Attempt(id) => id.clone(),
+            Self::Question { of, asked } => format!("{of}.{}", asked.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
 }
 
 /// Digests of files that were read before, each with the size and times that the file had then.
@@ -100,13 +123,26 @@ impl Remembered {
 impl Real {
     /// The outside, seen from `root`; commands are run in `room`.
     pub fn new(root: Utf8PathBuf, room: Arc<Room>, remembered: Remembered) -> Self {
-        Self { root, room, remembered: Arc::new(Mutex::new(remembered)), mark: "probe".to_owned() }
+        let looker = format!("look-{}-{}", std::process::id(), Timestamp::now().as_nanosecond());
+        let mark = Mark::questions_of(looker);
+        Self { root, room, remembered: Arc::new(Mutex::new(remembered)), mark }
+    }
+
+    /// The same outside; commands that are asked belong to the run with this id.
+    #[must_use]
+    pub fn of_run(self, run: &str) -> Self {
+        Self { mark: Mark::questions_of(run.to_owned()), ..self }
+    }
+
+    /// Whether this is the mark of a command that the run with this id asked.
+    pub fn asked_by(mark: &str, run: &str) -> bool {
+        mark.split_once('.').is_some_and(|(of, _)| of == run)
     }
 
     /// The same outside; commands that are asked belong to the attempt with this id.
     #[must_use]
     pub fn marked(&self, attempt: &str) -> Self {
-        Self { mark: attempt.to_owned(), ..self.clone() }
+        Self { mark: Mark::Attempt(attempt.to_owned()), ..self.clone() }
     }
 
     /// Keeps the digests for the next run. They only save time, so a failure is not one of the run.
@@ -281,7 +317,7 @@ impl World for Real {
             output: Output::Keep { limit: ANSWER_LIMIT },
             timeout: Some(ask.limit),
             grace: Duration::from_millis(500),
-            attempt: &self.mark,
+            attempt: &self.mark.next(),
             shielded: false,
         });
         Answer {

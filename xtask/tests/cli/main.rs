@@ -8,7 +8,9 @@
 
 mod crash;
 mod doctor;
+mod faults;
 mod json;
+mod kill;
 mod ledger;
 mod lint;
 mod phase4;

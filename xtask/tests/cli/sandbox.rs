@@ -173,7 +173,8 @@ impl Sandbox {
         self.spawn(command).ended()
     }
 
-    fn spawn(&self, mut command: Command) -> Running {
+    /// Starts a prepared command.
+    pub fn spawn(&self, mut command: Command) -> Running {
         // Files, not pipes: whoever is left behind by a killed run may hold a pipe open.
         let n = self.n_runs.fetch_add(1, Ordering::Relaxed);
         let [stdout, stderr] =
@@ -335,6 +336,16 @@ impl Ran {
         assert_eq!(status.code(), Some(code), "{status}\nstdout: {stdout}\nstderr: {stderr}");
         assert!(!stderr.contains("panicked"), "{stderr}");
         Output { stdout, stderr }
+    }
+
+    /// The signal that ended it, if one did.
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+
+    /// What it had said on standard error when it ended.
+    pub fn said(&self) -> &str {
+        &self.stderr
     }
 
     /// Asserts that a signal ended it.
