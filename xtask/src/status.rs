@@ -207,6 +207,13 @@ pub enum Change {
         /// What became of it.
         how: FileChange,
     },
+    /// A file that its commands depend on can't be looked at, so that nobody can tell whether it changed.
+    Unreadable {
+        /// The file, or the pattern whose files can't be listed.
+        path: Utf8PathBuf,
+        /// What went wrong, in words.
+        why: String,
+    },
     /// A file that it answers for or that its checks read.
     Artifact {
         /// The file.
@@ -273,6 +280,7 @@ impl fmt::Display for Change {
                 write!(f, "the variable `{name}` changed from {} to {}", show(old), show(new))
             }
             Self::Input { path, how } => write!(f, "the input `{path}` {}", how.name()),
+            Self::Unreadable { path, why } => write!(f, "the input `{path}` {why}"),
             Self::Artifact { path, how } => write!(f, "`{path}` {}", how.name()),
             Self::Tool { name, old, new } => {
                 write!(f, "the version of `{name}` changed from {} to {}", show(old), show(new))
@@ -864,8 +872,15 @@ fn changes(
     let ended = last.ended.as_ref();
     if let Some(view) = observed.files.get(ix.0).and_then(Option::as_ref) {
         let mut seen = Vec::new();
+        out.extend(
+            view.unreadable.iter().map(|u| Change::Unreadable { path: u.path.clone(), why: u.why.clone() }),
+        );
         for (path, how) in differences(&last.started.inputs, &view.inputs) {
             seen.push(path.clone());
+            if how == FileChange::Removed && !view.unreadable.is_empty() {
+                // It may be among those that can't be looked at.
+                continue;
+            }
             out.push(Change::Input { path, how });
         }
         if let Some((_, end)) = ended {

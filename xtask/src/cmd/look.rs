@@ -47,7 +47,7 @@ pub fn doctor(global: &Global, json: bool, ui: &Ui) -> Result<u8, Failure> {
         let value = serde_json::json!({
             "version": status.version, "pipeline": status.pipeline, "prerequisites": status.prerequisites, "next": status.next,
         });
-        ui.data(&format!("{value:#}\n"));
+        ui.json(&value);
     } else {
         ui.data(&view::doctor(&status, ui.stdout_colour()));
     }
@@ -66,7 +66,7 @@ pub fn explain(global: &Global, args: &ExplainArgs, ui: &Ui) -> Result<u8, Failu
     let status = now(&project, &history);
     let row = &status.tasks[ix.0];
     if args.json {
-        ui.data(&format!("{:#}\n", view::explain_json(&status, row)));
+        ui.json(&view::explain_json(&status, row));
     } else {
         ui.data(&view::explain(&status, row, ui.stdout_colour()));
     }

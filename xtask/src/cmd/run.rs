@@ -12,6 +12,7 @@ use crate::ledger::event::{Event, RunEnded};
 use crate::ledger::store::{Ledger, Refused, health_notes};
 use crate::ledger::{History, store};
 use crate::pipeline::Plan;
+use crate::plain;
 use crate::status::{self, Reason, Row, State, Status, Summary};
 use crate::ui::Ui;
 use crate::view;
@@ -74,7 +75,7 @@ pub fn run_project(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Re
         git: Box::new(|| git(&project.root)),
     };
     let mut ran = drive::drive(run, &asked);
-    let code = exit_code(&ran, &asked, args, &room);
+    let code = if ran.log_failure.is_some() { exit::LEDGER } else { exit_code(&ran, &asked, args, &room) };
     if ran.recorded && ran.ledger_failure.is_none() {
         let ended = Event::RunEnded(RunEnded { exit: code });
         ran.ledger_failure = ledger.append(world.now(), None, &ended).err();
@@ -87,7 +88,7 @@ pub fn run_project(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Re
     }
     let reported = write_report(project, &ran.history, &world);
     tell(project, &ran, &asked, args, ui);
-    if let Some(error) = ran.ledger_failure.or(closed.err()) {
+    if let Some(error) = ran.ledger_failure.or(closed.err()).or(ran.log_failure) {
         return Err(Failure::ledger(error)
             .hint("what ended before this is on record; make room or mend the permissions, and run again"));
     }
@@ -224,7 +225,7 @@ fn dry_run(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8,
     if args.json {
         let ids: Vec<&str> = runs.iter().map(|ix| project.plan.task(*ix).id.as_str()).collect();
         let value = serde_json::json!({ "version": status::VERSION, "would_run": ids, "status": status });
-        ui.data(&format!("{value:#}\n"));
+        ui.json(&value);
     } else {
         ui.data(&dry_run_text(&project.plan, &status, &asked, &runs));
     }
@@ -262,7 +263,8 @@ fn dry_run_text(plan: &Plan, status: &Status, asked: &Asked, runs: &[TaskIx]) ->
     let _ = writeln!(out, "would run {}:", wording::plural(runs.len(), "task"));
     for ix in runs {
         let (task, row) = (plan.task(*ix), &status.tasks[ix.0]);
-        let why = row.because.first().map_or_else(String::new, |r| format!(" ({}: {r})", row.state.name()));
+        let why = |r: &Reason| format!(" ({}: {})", row.state.name(), plain::line(&r.to_string()));
+        let why = row.because.first().map_or_else(String::new, why);
         let _ = writeln!(out, "  {} {}{why}", task.id, task.title);
         for step in &task.run {
             let _ = writeln!(out, "      $ {}", step.line);
@@ -277,7 +279,8 @@ fn dry_run_text(plan: &Plan, status: &Status, asked: &Asked, runs: &[TaskIx]) ->
     if !left.is_empty() {
         let _ = writeln!(out, "would leave {}:", wording::plural(left.len(), "task"));
         for row in left {
-            let why = row.because.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            let why: Vec<String> = row.because.iter().map(|r| plain::line(&r.to_string())).collect();
+            let why = why.join("; ");
             let _ = writeln!(out, "  {} {} is {}: {why}", row.id, row.title, row.state.name());
         }
     }

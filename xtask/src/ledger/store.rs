@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,6 +19,10 @@ use crate::ids::Digest;
 
 /// A record is on disk at most this long after it was written. Many short tasks share a sync.
 pub const SYNC_DELAY: Duration = Duration::from_millis(100);
+
+/// A lock whose holder can't be named is held for a moment only: by a run that is about to write its name, or by a
+/// child of a killed run that was not yet another program, and had all that its parent had open.
+const NAMELESS: Duration = Duration::from_secs(1);
 
 /// The folder of everything that a pipeline keeps, `.xtask` beside pipeline.toml.
 #[derive(Debug, Clone)]
@@ -134,6 +139,7 @@ pub struct Ledger {
     home: Home,
     run: String,
     killed: Vec<String>,
+    cleared: AtomicBool,
     state: Arc<(Mutex<State>, Condvar)>,
     syncer: Option<JoinHandle<()>>,
     _lock: File,
@@ -166,10 +172,19 @@ impl Ledger {
             .write(true)
             .open(&lock_path)
             .map_err(io("open the run lock", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(Refused::Held(home.running())),
-            Err(fs::TryLockError::Error(error)) => return Err(io("take the run lock", &lock_path)(error)),
+        let mut patience = NAMELESS;
+        while let Err(error) = lock.try_lock() {
+            match (error, home.running()) {
+                (fs::TryLockError::Error(error), _) => {
+                    return Err(io("take the run lock", &lock_path)(error));
+                }
+                (fs::TryLockError::WouldBlock, None) if !patience.is_zero() => {
+                    let pause = Duration::from_millis(5);
+                    std::thread::sleep(pause);
+                    patience = patience.saturating_sub(pause);
+                }
+                (fs::TryLockError::WouldBlock, holder) => return Err(Refused::Held(holder)),
+            }
         }
         let path = home.ledger();
         let mut file = OpenOptions::new()
@@ -196,7 +211,12 @@ impl Ledger {
             .collect();
         let holder = Holder { instance: instance.clone(), run: run.to_owned(), killed: killed.clone() };
         let holder = serde_json::to_vec(&holder).map_err(|e| Refused::Io(e.into()))?;
-        fs::write(home.holder(), holder).map_err(io("write", &home.holder()))?;
+        // Whole or not at all: the names of the killed are nowhere else.
+        let side = home.holder().with_extension("new");
+        fs::write(&side, holder).and_then(|()| fs::rename(&side, home.holder())).map_err(|error| {
+            let _ = fs::remove_file(&side);
+            io("write", &home.holder())(error)
+        })?;
         let state = State {
             file,
             length,
@@ -218,6 +238,7 @@ impl Ledger {
             Self {
                 home: home.clone(),
                 run: run.to_owned(),
+                cleared: AtomicBool::new(killed.is_empty()),
                 killed,
                 state,
                 syncer: Some(syncer),
@@ -230,6 +251,11 @@ impl Ledger {
     /// Runs that were killed before this one began, the last one last. They may have recorded nothing.
     pub fn killed(&self) -> &[String] {
         &self.killed
+    }
+
+    /// Nothing of the killed is left, so nobody has to know their names any more.
+    pub fn cleared(&self) {
+        self.cleared.store(true, Ordering::Relaxed);
     }
 
     /// Appends one record. When this returns, the record is with the operating system; within [`SYNC_DELAY`] it is
@@ -281,7 +307,9 @@ impl Ledger {
         lock(&self.state.0).closed = true;
         self.state.1.notify_all();
         let _ = syncer.join();
-        let _ = fs::remove_file(self.home.holder());
+        if self.cleared.load(Ordering::Relaxed) {
+            let _ = fs::remove_file(self.home.holder());
+        }
         match lock(&self.state.0).failed.take() {
             Some(failed) => anyhow::bail!("failed to write the ledger `{}`: {failed}", self.home.ledger()),
             None => Ok(()),

@@ -538,6 +538,7 @@ fn fill_change(change: &mut Change, text: &str) {
             (*old, *new) = (Some(own()), Some(own()));
         }
         Change::Input { path, .. } | Change::Artifact { path, .. } => *path = own().into(),
+        Change::Unreadable { path, why } => (*path, *why) = (own().into(), own()),
         Change::Dependency { how, .. } => *how = own(),
         Change::Drift { says, finding, .. } => (*says, *finding) = (own(), own()),
     }

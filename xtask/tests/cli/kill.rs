@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::faults::n_thorough;
-use crate::sandbox::{Running, Sandbox, processes_with, runs, until};
+use crate::sandbox::{Running, Sandbox, n_thorough, note, runs, until};
 
 const LEDGER: &str = ".xtask/ledger.jsonl";
 
@@ -64,11 +63,6 @@ fn run(sandbox: &Sandbox) -> Command {
     let mut command = sandbox.command("p -j4");
     command.env("TMPDIR", sandbox.path("../tmp"));
     command
-}
-
-/// Everything that runs with the environment of this sandbox.
-fn processes(sandbox: &Sandbox) -> Vec<u32> {
-    processes_with(&format!("HOME={}", sandbox.path("").parent().unwrap().join("home").display()))
 }
 
 fn ledger(sandbox: &Sandbox) -> Vec<u8> {
@@ -136,7 +130,7 @@ fn kill_once(random: &mut Random, whole: Duration, tally: &Mutex<Tally>) -> bool
     if killed.signal().is_none() {
         return false;
     }
-    let left = processes(&sandbox);
+    let left = sandbox.processes();
     let torn = ledger(&sandbox);
     let before = whole_lines(&torn).to_vec();
     let then = records(&before);
@@ -151,7 +145,7 @@ fn kill_once(random: &mut Random, whole: Duration, tally: &Mutex<Tally>) -> bool
     check_chain(&after);
     check_repeated(&sandbox, &then, &records(&after));
     assert_eq!(temporary(&sandbox), BTreeSet::new());
-    assert_eq!(processes(&sandbox), [0; 0]);
+    assert_eq!(sandbox.processes(), [0; 0]);
     // Nothing is left to do.
     let evidence = sandbox.evidence();
     sandbox.run("p").exits(0);
@@ -246,7 +240,7 @@ fn a_run_that_is_killed_at_any_moment_loses_nothing() {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
             now.as_nanos() as u64
         });
-    println!("XTASK_FAULTS_SEED={seed}");
+    note(&format!("XTASK_FAULTS_SEED={seed}"));
     let begun = Instant::now();
     sandbox_run();
     let whole = begun.elapsed();
@@ -263,7 +257,7 @@ fn a_run_that_is_killed_at_any_moment_loses_nothing() {
         }
     });
     let tally = tally.into_inner().unwrap();
-    println!("a whole run takes {whole:?}; {tally:?}; {:?} in all", begun.elapsed());
+    note(&format!("a whole run takes {whole:?}; {tally:?}; {:?} in all", begun.elapsed()));
     assert_eq!(tally.kills, n_kills);
     // Otherwise the moments would say nothing.
     assert!(tally.cut_off > 0 && tally.survivors > 0 && tally.done > 0, "{tally:?}");

@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests stand outside of the program and start it")]
 
 mod crash;
+mod disk;
 mod doctor;
 mod faults;
 mod json;
