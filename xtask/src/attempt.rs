@@ -13,7 +13,7 @@ use crate::check::{Context, Finding, Timeline};
 use crate::exec::{self, Ended, How, Log, Output, Room, Spawn};
 use crate::ledger::event::{CheckRecord, CommandRecord, Failure, FailureKind, Outcome};
 use crate::measure::Measurement;
-use crate::observed::Files;
+use crate::observed::{Files, Unreadable};
 use crate::pipeline::condition;
 use crate::pipeline::file::{CaptureTable, Step};
 use crate::pipeline::line::{Line, quote_all};
@@ -74,8 +74,21 @@ pub struct Finished {
     pub subjects: Files,
     /// Digest of the log.
     pub log: Option<String>,
-    /// What went wrong without making it fail: cleaning up, a log that could not be written.
+    /// What went wrong without making it fail: cleaning up.
     pub notes: Vec<String>,
+    /// Why not all of the log could be written.
+    pub unlogged: Option<String>,
+}
+
+/// What cleaning up came to.
+#[derive(Debug)]
+pub struct Cleaned {
+    /// What ran.
+    pub commands: Vec<CommandRecord>,
+    /// What went wrong.
+    pub notes: Vec<String>,
+    /// Why not all of the log could be written.
+    pub unlogged: Option<String>,
 }
 
 /// What stops a try.
@@ -91,14 +104,7 @@ pub fn attempt(job: &Job<'_>, room: &Room, world: &Real) -> Finished {
     let prepared = Prepared::new(job, &world);
     let Prepared { env, redactor, declared } = match prepared {
         Ok(prepared) => prepared,
-        Err(failure) => {
-            // A log all the same: that is where people are sent to.
-            if let Ok(log) = open_log(job.log, None) {
-                let _ = log.note(&format!("# failed: {}: {}", failure.what, failure.how));
-            }
-            let log = exec::digest(job.log).ok();
-            return Finished { log, ..Finished::unstarted(failure, begun.elapsed()) };
-        }
+        Err(failure) => return Finished::unstarted(job, failure, begun.elapsed()),
     };
     let log = match open_log(job.log, declared.then(|| Arc::clone(&redactor))) {
         Ok(log) => log,
@@ -109,7 +115,7 @@ pub fn attempt(job: &Job<'_>, room: &Room, world: &Real) -> Finished {
                 how: format!("could not be made: {error}"),
                 hint: None,
             };
-            return Finished::unstarted(failure, begun.elapsed());
+            return Finished::unstarted(job, failure, begun.elapsed());
         }
     };
     let mut tries = 0;
@@ -165,10 +171,12 @@ pub fn attempt(job: &Job<'_>, room: &Room, world: &Real) -> Finished {
             Some(said)
         });
     }
-    if let Some(failure) = &failure {
-        let _ = log.note(&format!("# failed: {}: {}", failure.what, failure.how));
-    }
-    notes.extend(log.trouble());
+    // A last line in any case: if there is no room for it, something may be missing before it too.
+    let _ = log.note(&match (&failure, outcome) {
+        (Some(failure), _) => format!("# failed: {}: {}", failure.what, failure.how),
+        (None, Outcome::Interrupted) => "# interrupted".to_owned(),
+        (None, _) => "# passed".to_owned(),
+    });
     let digest = exec::digest(job.log).ok();
     Finished {
         outcome,
@@ -181,30 +189,40 @@ pub fn attempt(job: &Job<'_>, room: &Room, world: &Real) -> Finished {
         subjects: view.subjects,
         log: digest,
         notes,
+        unlogged: log.trouble(),
     }
 }
 
+/// An attempt that does not begin because an input can't be read: nobody could tell later whether it changed.
+pub fn refuse(job: &Job<'_>, unread: &Unreadable) -> Finished {
+    let failure = Failure {
+        kind: FailureKind::Environment,
+        what: format!("the input `{}`", unread.path),
+        how: unread.why.clone(),
+        hint: None,
+    };
+    Finished::unstarted(job, failure, Duration::ZERO)
+}
+
 /// Runs cleaning commands of an attempt that is over: a `teardown`, or what a killed run left undone.
-pub fn clean_up(
-    job: &Job<'_>,
-    steps: &[Step],
-    room: &Room,
-    world: &Real,
-) -> (Vec<CommandRecord>, Vec<String>) {
+pub fn clean_up(job: &Job<'_>, steps: &[Step], room: &Room, world: &Real) -> Cleaned {
     let world = world.marked(job.attempt);
     let mut notes = Vec::new();
+    let failed = |note: String| Cleaned { commands: Vec::new(), notes: vec![note], unlogged: None };
     let prepared = match Prepared::new(job, &world) {
         Ok(p) => p,
-        Err(failure) => return (Vec::new(), vec![format!("{}: {}", failure.what, failure.how)]),
+        Err(failure) => return failed(format!("{}: {}", failure.what, failure.how)),
     };
-    match open_log(job.log, prepared.declared.then(|| Arc::clone(&prepared.redactor))) {
-        Ok(log) => {
-            let one = Try::new(job, room, &world, &log, &prepared.redactor, &prepared.env);
-            one.clean(steps, "teardown", &mut notes);
-            (one.finish().commands, notes)
-        }
-        Err(error) => (Vec::new(), vec![format!("failed to make the log `{}`: {error}", job.log)]),
-    }
+    let mask = prepared.declared.then(|| Arc::clone(&prepared.redactor));
+    // What has to be cleaned up has to be cleaned up, also if nobody can read about it.
+    let log = open_log(job.log, mask.clone()).or_else(|error| Log::lost(job.log, mask, &error));
+    let log = match log {
+        Ok(log) => log,
+        Err(error) => return failed(format!("failed to make the log `{}`: {error}", job.log)),
+    };
+    let one = Try::new(job, room, &world, &log, &prepared.redactor, &prepared.env);
+    one.clean(steps, "teardown", &mut notes);
+    Cleaned { commands: one.finish().commands, notes, unlogged: log.trouble() }
 }
 
 fn open_log(path: &Utf8Path, mask: Option<Arc<Redactor>>) -> std::io::Result<Log> {
@@ -215,7 +233,15 @@ fn open_log(path: &Utf8Path, mask: Option<Arc<Redactor>>) -> std::io::Result<Log
 }
 
 impl Finished {
-    fn unstarted(failure: Failure, took: Duration) -> Self {
+    /// What failed before anything began. There is a log all the same: that is where people are sent to.
+    fn unstarted(job: &Job<'_>, failure: Failure, took: Duration) -> Self {
+        let unlogged = match open_log(job.log, None) {
+            Ok(log) => {
+                let _ = log.note(&format!("# failed: {}: {}", failure.what, failure.how));
+                log.trouble()
+            }
+            Err(error) => Some(format!("failed to make the log `{}`: {error}", job.log)),
+        };
         Self {
             outcome: Outcome::Failed,
             failure: Some(failure),
@@ -225,8 +251,9 @@ impl Finished {
             checks: Vec::new(),
             measurements: Vec::new(),
             subjects: Files::new(),
-            log: None,
+            log: exec::digest(job.log).ok(),
             notes: Vec::new(),
+            unlogged,
         }
     }
 }

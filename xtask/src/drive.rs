@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::again::{self, Again, Extent, NoTimeline, Seen};
 use crate::attempt::{self, Finished, Job};
 use crate::check::{CheckSpec, Context};
-use crate::exec::{self, Instance, Room};
+use crate::exec::{self, Cause, Instance, Room};
 use crate::ids::{Digest, NeedIx, TaskIx};
 use crate::ledger::event::{
     CheckRecord, Concluded, Drifted, Event, FactTold, Failure, Git, Probed, RunStarted, TaskEnded,
@@ -19,7 +19,7 @@ use crate::ledger::event::{
 };
 use crate::ledger::store::{Home, Ledger};
 use crate::ledger::{Attempt, History, Outcome};
-use crate::observed::{FileView, Observed, Probe};
+use crate::observed::{FileView, Observed, Probe, Unreadable};
 use crate::pipeline::file::Step;
 use crate::pipeline::template::NoScope;
 use crate::pipeline::{Plan, Task, condition};
@@ -160,6 +160,8 @@ pub struct Ran {
     pub recorded: bool,
     /// The ledger could not be written.
     pub ledger_failure: Option<anyhow::Error>,
+    /// A log could not be written.
+    pub log_failure: Option<anyhow::Error>,
 }
 
 /// A run under way.
@@ -188,6 +190,7 @@ struct Loop<'a, 'b> {
     git: Option<Option<Git>>,
     stop: bool,
     ledger_failure: Option<anyhow::Error>,
+    log_failure: Option<anyhow::Error>,
 }
 
 /// Does what can be done.
@@ -214,6 +217,7 @@ pub fn drive(mut run: Run<'_>, asked: &Asked) -> Ran {
         git: None,
         stop: false,
         ledger_failure: None,
+        log_failure: None,
         run: &mut run,
         asked,
     };
@@ -226,7 +230,8 @@ pub fn drive(mut run: Run<'_>, asked: &Asked) -> Ran {
     this.leave();
     let (rows, observed) = (std::mem::take(&mut this.rows), std::mem::take(&mut this.observed));
     let ran = std::mem::take(&mut this.ran);
-    let (started, recorded, ledger_failure) = (this.attempts.len(), this.begun, this.ledger_failure.take());
+    let (started, recorded) = (this.attempts.len(), this.begun);
+    let (ledger_failure, log_failure) = (this.ledger_failure.take(), this.log_failure.take());
     Ran {
         recorded,
         rows: rows.into_iter().flatten().collect(),
@@ -235,6 +240,7 @@ pub fn drive(mut run: Run<'_>, asked: &Asked) -> Ran {
         started,
         ran,
         ledger_failure,
+        log_failure,
     }
 }
 
@@ -407,7 +413,7 @@ impl Loop<'_, '_> {
         self.git.get_or_insert_with(|| (self.run.git)()).clone()
     }
 
-    /// Puts something on record. A failure ends the run: what is under way goes on, nothing more starts.
+    /// Puts something on record. A failure ends the run.
     fn record(&mut self, task: Option<&str>, event: &Event) -> bool {
         if self.ledger_failure.is_some() {
             return false;
@@ -435,31 +441,45 @@ impl Loop<'_, '_> {
                 true
             }
             Err(error) => {
-                self.stop = true;
                 self.ledger_failure = Some(error);
+                self.give_up();
                 false
             }
         }
     }
 
+    /// There is no place left for evidence. Nothing more starts, and what is under way is ended and cleaned up: nobody
+    /// would know what it came to, so it would have to be done again.
+    fn give_up(&mut self) {
+        if !std::mem::replace(&mut self.stop, true) {
+            self.run.ui.warn("evidence can't be written: what is under way is ended and cleaned up");
+        }
+        self.run.room.cancel(Cause::Caller);
+    }
+
+    /// Notes that a log could not be written, which ends the run as well.
+    fn check_log(&mut self, unlogged: Option<String>) {
+        let Some(why) = unlogged else { return };
+        self.log_failure.get_or_insert(anyhow::Error::msg(why));
+        self.give_up();
+    }
+
     /// Ends what a killed run left running, and does the cleaning that it owes.
     fn clear_away(&mut self) {
-        let dead = |a: &Attempt| a.ended.is_none() && a.started.instance != self.run.instance;
-        let lost: Vec<String> = self
-            .run
-            .history
-            .tasks
-            .values()
-            .filter_map(|t| t.last.as_ref())
-            .filter(|a| dead(a))
-            .map(|a| a.started.attempt.clone())
-            .collect();
-        if !lost.is_empty() {
-            let ended = exec::end_survivors(&|id| lost.iter().any(|l| l == id), SURVIVOR_GRACE);
+        let (lost, killed) = (&self.run.history.cut_off, self.run.ledger.killed());
+        if !lost.is_empty() || !killed.is_empty() {
+            let is_lost = |mark: &str| {
+                lost.iter().any(|id| id == mark) || killed.iter().any(|run| Real::asked_by(mark, run))
+            };
+            let ended = exec::end_survivors(&is_lost, SURVIVOR_GRACE);
             if ended > 0 {
-                self.run.ui.say(&format!("ended {ended} processes that an earlier run had left behind"));
+                let processes = if ended == 1 { "process" } else { "processes" };
+                self.run.ui.say(&format!("ended {ended} {processes} that an earlier run had left behind"));
             }
         }
+        self.run.ledger.cleared();
+        // Nobody else runs, so whatever is there was left behind.
+        let _ = std::fs::remove_dir_all(self.run.home.tmp());
         for ix in self.plan().all().collect::<Vec<_>>() {
             let past = self.run.history.task(&self.plan().task(ix).id);
             let Some(last) = past.last.clone() else { continue };
@@ -470,7 +490,6 @@ impl Loop<'_, '_> {
             let task = self.run.plan.task(ix);
             let mut steps: Vec<Step> = if died { task.finally.clone() } else { Vec::new() };
             steps.extend(task.teardown.iter().cloned());
-            let _ = std::fs::remove_dir_all(self.run.home.scratch(&last.started.attempt));
             if !steps.is_empty() {
                 self.run.ui.say(&format!("cleaning up after `{}`, whose run was killed", task.id));
                 self.clean(
@@ -505,11 +524,13 @@ impl Loop<'_, '_> {
             recorded: &BTreeMap::new(),
             facts: &self.observed.facts,
         };
-        let (commands, notes) = attempt::clean_up(&job, steps, self.run.room, self.run.world);
+        let cleaned = attempt::clean_up(&job, steps, self.run.room, self.run.world);
         let _ = std::fs::remove_dir_all(&scratch);
-        for note in notes {
+        for note in cleaned.notes {
             self.run.ui.warn(&format!("`{}`: {note}", task.id));
         }
+        let commands = cleaned.commands;
+        self.check_log(cleaned.unlogged);
         if commands.is_empty() {
             let _ = std::fs::remove_file(&log);
             return;
@@ -852,7 +873,11 @@ impl Loop<'_, '_> {
                     under_way += 1;
                     let done = inbox.sender();
                     scope.spawn(move || {
-                        let finished = attempt::attempt(&prepared.job(plan, plan.task(ix)), room, world);
+                        let job = prepared.job(plan, plan.task(ix));
+                        let finished = match &prepared.unread {
+                            None => attempt::attempt(&job, room, world),
+                            Some(unread) => attempt::refuse(&job, unread),
+                        };
                         // The loop outlives every attempt, so there is always somebody to tell.
                         let _ = done.send(News::Ended(ix, Box::new(finished)));
                     });
@@ -939,6 +964,8 @@ impl Loop<'_, '_> {
             attempt,
             recorded,
             facts: self.observed.facts.clone(),
+            // What is being written now has no digest, so what was made of it is stale when it has one.
+            unread: view.unreadable.into_iter().find(|unread| !unread.is_busy),
         })
     }
 
@@ -986,7 +1013,7 @@ impl Loop<'_, '_> {
         self.observed.files[ix.0] = Some(FileView {
             inputs: started.inputs.clone(),
             subjects: ended.subjects.clone(),
-            missing: Vec::new(),
+            ..FileView::default()
         });
         if let Some(past) = self.run.history.tasks.get_mut(&task.id) {
             if ended.outcome == Outcome::Passed {
@@ -1000,6 +1027,7 @@ impl Loop<'_, '_> {
         if finished.outcome == Outcome::Failed && self.asked.fail_fast {
             self.stop = true;
         }
+        self.check_log(finished.unlogged);
         self.evaluate(ix);
         if finished.outcome == Outcome::Passed && !task.provides.is_empty() {
             let provides = task.provides.clone();
@@ -1143,6 +1171,8 @@ struct Prepared {
     scratch: Utf8PathBuf,
     recorded: BTreeMap<(String, String), f64>,
     facts: BTreeMap<String, Result<String, String>>,
+    /// An input that can't be read.
+    unread: Option<Unreadable>,
 }
 
 impl Prepared {

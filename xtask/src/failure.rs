@@ -12,7 +12,7 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// Nothing failed, but something that was asked for is not done.
     pub const BLOCKED: u8 = 3;
-    /// The ledger or a report could not be written, or another run holds the lock.
+    /// The ledger, a log or a report could not be written, or another run holds the lock.
     pub const LEDGER: u8 = 4;
 }
 

@@ -77,11 +77,24 @@ impl Probe {
 /// Digests of a task's files by path. A file that should be there and is not has none.
 pub type Files = BTreeMap<Utf8PathBuf, Option<Digest>>;
 
+/// An input that can't be looked at, so that nobody can tell whether it changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The file, or the pattern whose files can't be listed.
+    pub path: Utf8PathBuf,
+    /// The rest of the sentence: `could not be read: Permission denied`.
+    pub why: String,
+    /// It is being written just now: that will pass.
+    pub is_busy: bool,
+}
+
 /// What a task's files look like now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FileView {
     /// The files that its `inputs` match.
     pub inputs: Files,
+    /// Inputs that are there and can't be looked at; they have no digest.
+    pub unreadable: Vec<Unreadable>,
     /// Its artifacts, and the files that its checks read.
     pub subjects: Files,
     /// Artifacts that are folders, or missing.

@@ -23,6 +23,20 @@ pub fn block(text: &str) -> String {
     clean.replace('\t', "    ").trim_matches('\n').to_owned()
 }
 
+/// JSON as it was, with escapes of its own for what a terminal would obey. What a serializer leaves as it is stands
+/// inside of strings only.
+pub fn json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push(c),
+            c if c.is_control() || is_invisible(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Everything but what a terminal or a renderer would obey.
 fn without_escapes(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -1,6 +1,7 @@
 //! Asking the outside: prerequisites, facts, and what files look like. Fills an [`Observed`](crate::observed::Observed).
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::check::{CheckSpec, Subject};
 use crate::exec::How;
 use crate::ids::{Digest, NeedIx};
 use crate::measure::Measure;
-use crate::observed::{FileView, Probe, Verdict};
+use crate::observed::{FileView, Probe, Unreadable, Verdict};
 use crate::pipeline::line::Line;
 use crate::pipeline::plan::Fact;
 use crate::pipeline::read::Pattern;
@@ -339,12 +340,27 @@ pub fn facts(plan: &Plan, names: &[String], world: &dyn World) -> BTreeMap<Strin
 pub fn files(plan: &Plan, task: &Task, world: &dyn World) -> FileView {
     let mut out = FileView::default();
     for glob in &task.inputs {
-        for path in world.files(glob).unwrap_or_default() {
+        let paths = world.files(glob).unwrap_or_else(|error| {
+            let why = format!("could not be listed: {error}");
+            out.unreadable.push(Unreadable { path: glob.pattern.clone().into(), why, is_busy: false });
+            Vec::new()
+        });
+        for path in paths {
             if plan.report.as_ref() == Some(&path) {
                 // A run writes it last: it would make every task stale that it is an input of.
                 continue;
             }
-            let digest = world.digest(&path).ok();
+            let digest = match world.digest(&path) {
+                Ok(digest) => Some(digest),
+                // It went away while we looked.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => {
+                    let why = format!("could not be read: {error}");
+                    let is_busy = error.kind() == ErrorKind::ResourceBusy;
+                    out.unreadable.push(Unreadable { path: path.clone(), why, is_busy });
+                    None
+                }
+            };
             out.inputs.insert(path, digest);
         }
     }

@@ -26,7 +26,7 @@ use crate::ids::{Digest, NeedIx, TaskIx};
 use crate::ledger::event::{CheckRecord, CommandRecord, Failure, FailureKind, TaskLeft, Tool};
 use crate::ledger::{Attempt, History, Outcome, TaskHistory};
 use crate::measure::Measurement;
-use crate::observed::{Files, Observed, Probe, Verdict};
+use crate::observed::{Files, Observed, Probe, Unreadable, Verdict};
 use crate::pipeline::condition;
 use crate::pipeline::policy::Policy;
 use crate::pipeline::{Gate, Plan, Task};
@@ -217,6 +217,13 @@ pub enum Change {
     },
     /// A file that its commands depend on.
     Input(FileDiffers),
+    /// A file that its commands depend on can't be looked at, so that nobody can tell whether it changed.
+    Unreadable {
+        /// The file, or the pattern whose files can't be listed.
+        path: Utf8PathBuf,
+        /// What went wrong, in words.
+        why: String,
+    },
     /// A file that it answers for or that its checks read.
     Artifact(FileDiffers),
     /// A tool that it uses.
@@ -300,6 +307,7 @@ impl fmt::Display for Change {
                 write!(f, "the variable `{name}` changed from {} to {}", show(old), show(new))
             }
             Self::Input(file) => write!(f, "the input {file}"),
+            Self::Unreadable { path, why } => write!(f, "the input `{path}` {why}"),
             Self::Artifact(file) => file.fmt(f),
             Self::Tool { name, old, new } => {
                 write!(f, "the version of `{name}` changed from {} to {}", show(old), show(new))
@@ -950,8 +958,14 @@ fn changes(
     let ended = last.ended.as_ref();
     if let Some(view) = observed.files.get(ix.0).and_then(Option::as_ref) {
         let mut seen = Vec::new();
+        let unreadable = |u: &Unreadable| Change::Unreadable { path: u.path.clone(), why: u.why.clone() };
+        out.extend(view.unreadable.iter().map(unreadable));
         for file in differences(&last.started.inputs, &view.inputs) {
             seen.push(file.path.clone());
+            if file.how == FileChange::Removed && !view.unreadable.is_empty() {
+                // It may be among those that can't be looked at.
+                continue;
+            }
             out.push(Change::Input(file));
         }
         if let Some((_, end)) = ended {

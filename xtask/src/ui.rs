@@ -1,7 +1,7 @@
 //! What a person sees while a run goes on: data on stdout, talk on stderr, animation only on a terminal.
 
 use std::collections::HashMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Read, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -109,6 +109,28 @@ impl Ui {
     /// How many lines of a failed task's log are worth showing: more where they fold.
     pub fn log_lines(&self) -> usize {
         if self.service.is_some() { 200 } else { 15 }
+    }
+
+    /// A JSON value as data.
+    pub fn json(&self, value: &serde_json::Value) {
+        self.data(&plain::json(&format!("{value:#}\n")));
+    }
+
+    /// Data that may be larger than memory, byte for byte. A reader that went away is no error.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn copy(&self, from: &mut dyn Read) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let n = from.read(&mut buffer)?;
+            if n == 0 || out.write_all(&buffer[..n]).is_err() {
+                let _ = out.flush();
+                return Ok(());
+            }
+        }
     }
 
     /// A line of talk.

@@ -45,7 +45,7 @@ fn verify(global: &Global, args: &EvidenceVerifyArgs, ui: &Ui) -> Result<u8, Fai
         {
             shape.extend(rest);
         }
-        ui.data(&format!("{value:#}\n"));
+        ui.json(&value);
     } else {
         ui.data(&view::evidence(&verified, ui.stdout_colour()));
     }

@@ -27,7 +27,7 @@ pub fn graph(global: &Global, args: &GraphArgs, ui: &Ui) -> Result<u8, Failure> 
             .iter()
             .flat_map(|t| t.needs.iter().map(|n| json!({ "from": n, "to": t.id })))
             .collect();
-        ui.data(&format!("{:#}\n", json!({ "version": status.version, "nodes": nodes, "edges": edges })));
+        ui.json(&json!({ "version": status.version, "nodes": nodes, "edges": edges }));
     } else {
         ui.data(&match args.format {
             GraphFormat::Mermaid => graph::mermaid(&status),

@@ -56,7 +56,7 @@ pub fn history(global: &Global, args: &HistoryArgs, ui: &Ui) -> Result<u8, Failu
         let value = json!({
             "version": VERSION, "task": task, "flaky": is_flaky, "attempts": attempts, "by_hand": by_hand,
         });
-        format!("{value:#}\n")
+        crate::plain::json(&format!("{value:#}\n"))
     } else {
         view::attempts(task, &attempts, &deeds, is_flaky, now, look)
     });
@@ -78,7 +78,7 @@ pub fn diff(global: &Global, args: &DiffArgs, ui: &Ui) -> Result<u8, Failure> {
     ui.data(&if args.json {
         let mut value = serde_json::to_value(&diff).map_err(|e| Failure::ledger(anyhow::Error::from(e)))?;
         value["version"] = VERSION.into();
-        format!("{value:#}\n")
+        crate::plain::json(&format!("{value:#}\n"))
     } else {
         view::diff(&diff, now, ui.stdout_colour())
     });

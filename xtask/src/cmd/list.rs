@@ -54,7 +54,7 @@ pub fn list(global: &Global, as_json: bool, ui: &Ui) -> Result<u8, Failure> {
             "version": crate::status::VERSION, "pipeline": { "id": plan.id, "title": plan.title },
             "phases": phases, "tasks": tasks, "vars": plan.vars,
         });
-        ui.data(&format!("{value:#}\n"));
+        ui.json(&value);
         return Ok(exit::DONE);
     }
     let mut text = String::new();

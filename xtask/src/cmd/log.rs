@@ -1,6 +1,6 @@
 //! `log TASK`: what the commands of the last attempt printed.
 
-use std::fs;
+use std::fs::{self, File};
 
 use serde_json::json;
 
@@ -24,17 +24,17 @@ pub fn log(global: &Global, args: &LogArgs, ui: &Ui) -> Result<u8, Failure> {
             anyhow::anyhow!("the ledger names `{recorded}` as the log, which is no log of this pipeline");
         return Err(Failure::ledger(problem));
     };
-    let bytes = fs::read(&path)
-        .map_err(|e| Failure::ledger(anyhow::anyhow!("failed to read the log `{path}`: {e}")))?;
-    let text = String::from_utf8_lossy(&bytes);
+    let failed = |e| Failure::ledger(anyhow::anyhow!("failed to read the log `{path}`: {e}"));
     if args.json {
+        let bytes = fs::read(&path).map_err(failed)?;
+        let text = String::from_utf8_lossy(&bytes);
         let value = json!({
             "version": crate::status::VERSION, "task": task.id, "attempt": attempt.started.attempt, "number": attempt.started.number,
             "outcome": attempt.outcome(), "path": attempt.started.log, "text": text,
         });
-        ui.data(&format!("{value:#}\n"));
+        ui.json(&value);
     } else {
-        ui.data(&text);
+        ui.copy(&mut File::open(&path).map_err(failed)?).map_err(failed)?;
     }
     Ok(exit::DONE)
 }

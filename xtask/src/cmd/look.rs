@@ -58,7 +58,7 @@ pub fn doctor(global: &Global, args: &DoctorArgs, ui: &Ui) -> Result<u8, Failure
         if let Some(assumed) = &assumed {
             value["assumed"] = serde_json::json!(assumed);
         }
-        ui.data(&format!("{value:#}\n"));
+        ui.json(&value);
     } else if let Some(assumed) = &assumed {
         ui.data(&view::assumed(&status, assumed, ui.stdout_colour()));
     } else {
@@ -79,7 +79,7 @@ pub fn explain(global: &Global, args: &ExplainArgs, ui: &Ui) -> Result<u8, Failu
     let status = now(&project, &history);
     let row = &status.tasks[ix.0];
     if args.json {
-        ui.data(&format!("{:#}\n", view::explain_json(&status, row)));
+        ui.json(&view::explain_json(&status, row));
     } else {
         ui.data(&view::explain(&status, row, ui.stdout_colour()));
     }

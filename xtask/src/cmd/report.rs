@@ -192,13 +192,15 @@ fn past(project: &Project, history: &History) -> Result<Past, Failure> {
 
 /// Writes a report if it says something new: to a file beside it first, so that no half of one is ever seen.
 pub fn write(path: &Utf8Path, text: &str) -> Result<(), Failure> {
+    let side = path.with_file_name(format!(".{}.new", path.file_name().unwrap_or("report")));
     if std::fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
+        // Left by somebody who was killed while writing.
+        let _ = std::fs::remove_file(&side);
         return Ok(());
     }
     let failed = |error: std::io::Error| {
         Failure::ledger(anyhow::Error::new(error).context(format!("failed to write the report `{path}`")))
     };
-    let side = path.with_file_name(format!(".{}.new", path.file_name().unwrap_or("report")));
     std::fs::write(&side, text).and_then(|()| std::fs::rename(&side, path)).map_err(|error| {
         let _ = std::fs::remove_file(&side);
         failed(error)

@@ -15,6 +15,7 @@ use crate::ledger::store::{Ledger, Refused, health_notes};
 use crate::ledger::{History, store};
 use crate::pipeline::Plan;
 use crate::pipeline::policy::Policy;
+use crate::plain;
 use crate::status::{self, Reason, Row, State, Status, Summary};
 use crate::ui::Ui;
 use crate::view;
@@ -151,12 +152,13 @@ impl<'a> Session<'a> {
     ) -> Pass {
         let Opened { ledger, history, id } = opened;
         let project = self.project;
+        let world = self.world.clone().of_run(&id);
         let run = Run {
             plan: &project.plan,
             history,
             ledger: &ledger,
             home: &project.home,
-            world: &self.world,
+            world: &world,
             room: &self.room,
             ui: self.ui,
             id,
@@ -168,7 +170,10 @@ impl<'a> Session<'a> {
             watcher,
         };
         let mut ran = drive::drive(run, &asked);
-        let code = exit_code(&ran, &asked, args, &self.room);
+        let code = match ran.log_failure {
+            Some(_) => exit::LEDGER,
+            None => exit_code(&ran, &asked, args, &self.room),
+        };
         if ran.recorded && ran.ledger_failure.is_none() {
             let ended = Event::RunEnded(RunEnded { exit: code });
             let keep = project.plan.keep;
@@ -192,7 +197,8 @@ impl<'a> Session<'a> {
             }
             Err(error) => Err(Failure::ledger(error)),
         };
-        let written = ran.ledger_failure.take().map_or(closed, Err).map_err(|error| {
+        let written = ran.ledger_failure.take().map_or(closed, Err);
+        let written = written.and_then(|()| ran.log_failure.take().map_or(Ok(()), Err)).map_err(|error| {
             Failure::ledger(error)
                 .hint("what ended before this is on record; make room or mend the permissions, and run again")
         });
@@ -322,7 +328,7 @@ fn dry_run(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8,
     if args.json {
         let ids: Vec<&str> = runs.iter().map(|ix| project.plan.task(*ix).id.as_str()).collect();
         let value = serde_json::json!({ "version": status::VERSION, "would_run": ids, "status": status });
-        ui.data(&format!("{value:#}\n"));
+        ui.json(&value);
     } else {
         ui.data(&dry_run_text(&project.plan, &status, &asked, &runs));
     }
@@ -360,7 +366,8 @@ fn dry_run_text(plan: &Plan, status: &Status, asked: &Asked, runs: &[TaskIx]) ->
     let _ = writeln!(out, "would run {}:", wording::plural(runs.len(), "task"));
     for ix in runs {
         let (task, row) = (plan.task(*ix), &status.tasks[ix.0]);
-        let why = row.because.first().map_or_else(String::new, |r| format!(" ({}: {r})", row.state.name()));
+        let why = |r: &Reason| format!(" ({}: {})", row.state.name(), plain::line(&r.to_string()));
+        let why = row.because.first().map_or_else(String::new, why);
         let _ = writeln!(out, "  {} {}{why}", task.id, task.title);
         for step in &task.run {
             let _ = writeln!(out, "      $ {}", step.line);
@@ -375,7 +382,8 @@ fn dry_run_text(plan: &Plan, status: &Status, asked: &Asked, runs: &[TaskIx]) ->
     if !left.is_empty() {
         let _ = writeln!(out, "would leave {}:", wording::plural(left.len(), "task"));
         for row in left {
-            let why = row.because.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            let why: Vec<String> = row.because.iter().map(|r| plain::line(&r.to_string())).collect();
+            let why = why.join("; ");
             let _ = writeln!(out, "  {} {} is {}: {why}", row.id, row.title, row.state.name());
         }
     }

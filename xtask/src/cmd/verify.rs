@@ -80,7 +80,7 @@ pub fn verify(global: &Global, args: &VerifyArgs, ui: &Ui) -> Result<u8, Failure
     super::run::write_report(&project, &history, &world)?;
     if args.json {
         let value = serde_json::json!({ "version": status::VERSION, "tasks": out });
-        ui.data(&format!("{value:#}\n"));
+        ui.json(&value);
     } else {
         ui.data(&view::verified(&out, ui.stdout_colour()));
     }

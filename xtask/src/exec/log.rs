@@ -41,6 +41,16 @@ impl Log {
         Ok(Log { file, path: path.to_owned(), mask, trouble: Mutex::new(None) })
     }
 
+    /// A log that goes nowhere because `path` could not be made, for what has to run all the same.
+    ///
+    /// # Errors
+    ///
+    /// If not even a file without a name can be made.
+    pub fn lost(path: &Utf8Path, mask: Option<Arc<Redactor>>, why: &io::Error) -> io::Result<Log> {
+        let trouble = Mutex::new(Some(format!("failed to make the log `{path}`: {why}")));
+        Ok(Log { file: platform::scratch()?, path: path.to_owned(), mask, trouble })
+    }
+
     /// Where the file is.
     pub fn path(&self) -> &Utf8Path {
         &self.path
@@ -53,13 +63,22 @@ impl Log {
     /// If the file cannot be written.
     pub fn note(&self, line: &str) -> io::Result<()> {
         let masked = self.mask.as_ref().map_or(line.into(), |mask| mask.mask(line));
-        let newline = if self.is_inside_line()? { "\n" } else { "" };
-        // One write: whoever follows the log sees the whole line or nothing.
-        (&self.file).write_all(format!("{newline}{masked}\n").as_bytes())
+        let written = self.is_inside_line().and_then(|inside| {
+            let newline = if inside { "\n" } else { "" };
+            // One write: whoever follows the log sees the whole line or nothing.
+            (&self.file).write_all(format!("{newline}{masked}\n").as_bytes())
+        });
+        written.inspect_err(|error| self.has_trouble(error))
     }
 
-    /// What has kept output from being written, such as a full disk; only known for a masked log.
-    /// Children are not disturbed by it: what they do matters more than what they say.
+    fn has_trouble(&self, error: &io::Error) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.get_or_insert_with(|| format!("failed to write the log `{}`: {error}", self.path));
+    }
+
+    /// What has kept lines of our own, or the output of children if it is masked, from being written, such as a full
+    /// disk. Children that write into the file themselves are told by the system. Masked or not, a child is not
+    /// disturbed by us: what it does matters more than what it says.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -82,8 +101,7 @@ impl Log {
     /// Ends a filter that [`Log::take`] made.
     pub(super) fn end(&self, filter: Filter) {
         if let Err(error) = filter.end() {
-            let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-            trouble.get_or_insert_with(|| error.to_string());
+            self.has_trouble(&error);
         }
     }
 

@@ -61,8 +61,8 @@ pub struct Spawn<'a> {
     pub timeout: Option<Duration>,
     /// How long it may take to end after it was asked to.
     pub grace: Duration,
-    /// The attempt it belongs to, unique to it: put into the environment as [`ATTEMPT`], which marks
-    /// every descendant.
+    /// The attempt it belongs to, or a mark of its own if it belongs to none: what has the same mark is
+    /// ended together. Put into the environment as [`ATTEMPT`], which marks every descendant.
     pub attempt: &'a str,
     /// For work that has to be done all the same, such as cleaning up: the first signal neither keeps
     /// it from starting nor ends it, the second does.

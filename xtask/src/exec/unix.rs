@@ -1,10 +1,11 @@
 //! What the room needs of Unix, and of `/proc` on Linux.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -58,10 +59,19 @@ pub(super) fn private(options: &mut OpenOptions) {
 
 /// A file without a name: it is gone with the last who has it open.
 pub(super) fn scratch() -> io::Result<File> {
+    scratch_in(&std::env::temp_dir())
+}
+
+fn scratch_in(folder: &Path) -> io::Result<File> {
     static N_FILES: AtomicU32 = AtomicU32::new(0);
+    // Not every file system can make a file without a name. Who is killed between making and removing a name
+    // leaves the file there.
+    if let Ok(file) = proc::nameless(folder) {
+        return Ok(file);
+    }
     loop {
         let n = N_FILES.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("xtask-output-{}-{n}", std::process::id()));
+        let path = folder.join(format!("xtask-output-{}-{n}", std::process::id()));
         match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => {
                 std::fs::remove_file(&path)?;
@@ -149,7 +159,7 @@ fn reap(pid: libc::pid_t) -> bool {
 /// not end by themselves within `settle`.
 pub(super) fn end_rest(leader: &Leader, attempt: &str, settle: Duration, grace: Duration) -> u32 {
     let is_meant = |id: &str| id == attempt;
-    let mut rest = Rest { group: Some(leader.pid), is_meant: &is_meant, seen: BTreeSet::new() };
+    let mut rest = Rest::new(Some(leader.pid), &is_meant);
     rest.reap();
     if !rest.may_exist() {
         return 0;
@@ -162,18 +172,25 @@ pub(super) fn end_survivors(attempts: &dyn Fn(&str) -> bool, grace: Duration) ->
     // Never the attempt that this process itself belongs to.
     let own = std::env::var(super::ATTEMPT).ok();
     let is_meant = |id: &str| own.as_deref() != Some(id) && attempts(id);
-    Rest { group: None, is_meant: &is_meant, seen: BTreeSet::new() }.end(grace)
+    Rest::new(None, &is_meant).end(grace)
 }
 
 /// Processes that belong together: the members of a group, and those with a mark.
 struct Rest<'a> {
     group: Option<libc::pid_t>,
     is_meant: &'a dyn Fn(&str) -> bool,
-    /// All that have been seen, for reaping.
-    seen: BTreeSet<libc::pid_t>,
+    /// All that have been seen, each with its start: to reap them, and to know them again. One that is about to end
+    /// shows no mark any more and is still there.
+    seen: BTreeMap<libc::pid_t, String>,
+    /// Those that did not end by themselves.
+    ended: BTreeSet<libc::pid_t>,
 }
 
-impl Rest<'_> {
+impl<'a> Rest<'a> {
+    fn new(group: Option<libc::pid_t>, is_meant: &'a dyn Fn(&str) -> bool) -> Self {
+        Self { group, is_meant, seen: BTreeMap::new(), ended: BTreeSet::new() }
+    }
+
     /// Whether it is worth looking for them. This is all that a child costs that leaves nothing behind.
     fn may_exist(&self) -> bool {
         self.group.is_some_and(|group| signal(-group, 0)) || proc::has_adopted(self.is_meant)
@@ -181,11 +198,10 @@ impl Rest<'_> {
 
     /// Ends them; returns how many there were.
     fn end(&mut self, grace: Duration) -> u32 {
-        self.seen.clear();
         if !self.watch(grace, Some(ask)) {
             self.watch(KILLED_WITHIN, Some(kill));
         }
-        u32::try_from(self.seen.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.ended.len()).unwrap_or(u32::MAX)
     }
 
     /// Waits until they are gone, and says whether they are. Each that is met for the first time is
@@ -198,14 +214,16 @@ impl Rest<'_> {
         let mut pause = Duration::from_millis(1);
         let mut met = BTreeSet::new();
         loop {
-            let left = proc::find(self.group, self.is_meant);
-            self.seen.extend(&left);
+            let left = proc::find(self.group, self.is_meant, &self.seen);
             if let Some(action) = action {
-                left.iter().filter(|pid| met.insert(**pid)).for_each(|pid| action(*pid));
+                self.ended.extend(left.keys());
+                left.keys().filter(|pid| met.insert(**pid)).for_each(|pid| action(*pid));
             }
+            let is_over = left.is_empty();
+            self.seen.extend(left);
             self.reap();
-            if left.is_empty() || until.is_some_and(|until| Instant::now() >= until) {
-                return left.is_empty();
+            if is_over || until.is_some_and(|until| Instant::now() >= until) {
+                return is_over;
             }
             thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(16));
@@ -217,7 +235,7 @@ impl Rest<'_> {
         if let Some(group) = self.group {
             while reap(-group) {}
         }
-        for pid in &self.seen {
+        for pid in self.seen.keys() {
             reap(*pid);
         }
     }
@@ -317,9 +335,18 @@ pub(super) fn is_alive(pid: u32, then: &str) -> Option<bool> {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::fs;
+    use std::collections::BTreeMap;
+    use std::fs::{self, File, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::Path;
 
     use super::super::ATTEMPT;
+
+    /// A file that never has a name.
+    pub(super) fn nameless(folder: &Path) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).mode(0o600).open(folder)
+    }
 
     /// What `/proc/PID/stat` says about a process.
     struct Stat {
@@ -342,12 +369,17 @@ mod linux {
         match fs::read_to_string(format!("/proc/self/task/{pid}/children")) {
             Ok(children) => children.split_ascii_whitespace().any(|pid| has_mark(pid, is_meant)),
             // A kernel that was built without the list.
-            Err(_) => !find(None, is_meant).is_empty(),
+            Err(_) => !find(None, is_meant, &BTreeMap::new()).is_empty(),
         }
     }
 
-    /// The processes of the group, or with such a mark, that have not ended; never this one.
-    pub(super) fn find(group: Option<libc::pid_t>, is_meant: &dyn Fn(&str) -> bool) -> Vec<libc::pid_t> {
+    /// The processes of the group, or with such a mark, or seen before, that have not ended, each with its start;
+    /// never this one.
+    pub(super) fn find(
+        group: Option<libc::pid_t>,
+        is_meant: &dyn Fn(&str) -> bool,
+        seen: &BTreeMap<libc::pid_t, String>,
+    ) -> BTreeMap<libc::pid_t, String> {
         let own = std::process::id().cast_signed();
         let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
         names
@@ -355,8 +387,10 @@ mod linux {
                 let pid = name.to_str()?;
                 let number = pid.parse().ok().filter(|number| *number != own)?;
                 let stat = stat(pid)?;
-                let is_member = group == Some(stat.group) || has_mark(pid, is_meant);
-                (is_member && !stat.is_dead).then_some(number)
+                let is_member = group == Some(stat.group)
+                    || seen.get(&number) == Some(&stat.started)
+                    || has_mark(pid, is_meant);
+                (is_member && !stat.is_dead).then_some((number, stat.started))
             })
             .collect()
     }
@@ -396,6 +430,15 @@ mod linux {
 /// Unix without `/proc`: groups are all that is known.
 #[cfg(not(target_os = "linux"))]
 mod fallback {
+    use std::collections::BTreeMap;
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+
+    pub(super) fn nameless(_: &Path) -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     pub(super) fn adopt_orphans() {}
 
     pub(super) fn has_adopted(_: &dyn Fn(&str) -> bool) -> bool {
@@ -403,8 +446,13 @@ mod fallback {
     }
 
     /// The group as a whole, by its negative id.
-    pub(super) fn find(group: Option<libc::pid_t>, _: &dyn Fn(&str) -> bool) -> Vec<libc::pid_t> {
-        group.map(|group| -group).filter(|group| super::signal(*group, 0)).into_iter().collect()
+    pub(super) fn find(
+        group: Option<libc::pid_t>,
+        _: &dyn Fn(&str) -> bool,
+        _: &BTreeMap<libc::pid_t, String>,
+    ) -> BTreeMap<libc::pid_t, String> {
+        let group = group.map(|group| -group).filter(|group| super::signal(*group, 0));
+        group.into_iter().map(|group| (group, String::new())).collect()
     }
 
     #[cfg(target_os = "macos")]
@@ -448,5 +496,33 @@ mod fallback {
     #[cfg(not(target_os = "macos"))]
     pub(super) fn started(_: u32) -> Option<String> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek, Write};
+    use std::os::unix::fs::MetadataExt;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_scratch_file_never_has_a_name() {
+        let folder = tempfile::tempdir().unwrap();
+        if proc::nameless(folder.path()).is_err() {
+            // A file system that can't do it: then there is no way without a name for a moment.
+            return;
+        }
+        File::open(folder.path()).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let mut file = scratch_in(folder.path()).unwrap();
+        file.write_all(b"text").unwrap();
+        file.rewind().unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), file.metadata().unwrap().mode() & 0o777), ("text", 0o600));
+        // A name that was there for a moment would have changed the folder.
+        assert_eq!(folder.path().metadata().unwrap().modified().unwrap(), SystemTime::UNIX_EPOCH);
     }
 }

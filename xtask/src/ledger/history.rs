@@ -30,7 +30,12 @@ pub struct History {
     pub run: Option<RunStarted>,
     /// Runs that did something and did not end in order.
     pub open_runs: HashSet<String>,
-    /// When the last evidence was recorded.
+    /// Attempts of the last run that began and have no end. Those of earlier runs are no concern any more: a run
+    /// ends what the one before left behind before it records anything.
+    pub cut_off: Vec<String>,
+    /// The repository's state at the last attempt.
+    tried_on: Option<Git>,
+    /// When the last evidence was recorded: the last in the ledger, whatever the clock said before.
     pub as_of: Option<Timestamp>,
     /// What is odd about the ledger.
     pub health: Health,
@@ -137,6 +142,11 @@ struct EndedBriefly<'a> {
 }
 
 #[derive(Deserialize)]
+struct GitOnly {
+    git: Option<Git>,
+}
+
+#[derive(Deserialize)]
 struct AttemptOnly<'a> {
     #[serde(borrow)]
     attempt: &'a str,
@@ -147,6 +157,8 @@ pub fn fold(text: &[u8]) -> History {
     let mut out = History::default();
     let mut slots: HashMap<String, Slot<'_>> = HashMap::new();
     let mut run: Option<&RawValue> = None;
+    let mut newest: Option<&RawValue> = None;
+    let (mut begun, mut over): (Vec<&RawValue>, Vec<&RawValue>) = Default::default();
     let whole = text.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
     out.health.torn = (text.len() - whole) as u64;
     for (number, line) in text[..whole].split(|b| *b == b'\n').enumerate() {
@@ -167,6 +179,8 @@ pub fn fold(text: &[u8]) -> History {
             "run-started" => {
                 run = Some(body);
                 out.open_runs.insert(header.run.to_string());
+                begun.clear();
+                over.clear();
             }
             "run-ended" => {
                 out.open_runs.remove(header.run.as_ref());
@@ -174,35 +188,47 @@ pub fn fold(text: &[u8]) -> History {
             "probed" => {
                 if let Ok(p) = serde_json::from_str::<Probed>(body.get()) {
                     out.probes.insert(p.prerequisite, (p.probe, at));
-                    out.as_of = out.as_of.max(Some(at));
+                    out.as_of = Some(at);
                 }
             }
             "fact-told" => {
                 if let Ok(f) = serde_json::from_str::<FactTold>(body.get()) {
                     out.facts.insert(f.fact, f.value.ok_or_else(|| f.why.unwrap_or_default()));
-                    out.as_of = out.as_of.max(Some(at));
+                    out.as_of = Some(at);
                 }
             }
             "concluded" => {
                 if let Ok(c) = serde_json::from_str::<Concluded>(body.get()) {
                     out.conclusions.insert((c.about.clone(), c.title.clone()), c);
-                    out.as_of = out.as_of.max(Some(at));
+                    out.as_of = Some(at);
                 }
             }
             kind => {
                 let Some(task) = header.task.clone() else { continue };
+                match kind {
+                    "task-started" => {
+                        newest = Some(body);
+                        begun.push(body);
+                    }
+                    "task-ended" => over.push(body),
+                    _ => {}
+                }
                 if !slots.contains_key(task.as_ref()) {
                     slots.insert(task.to_string(), Slot::default());
                 }
                 let Some(slot) = slots.get_mut(task.as_ref()) else { continue };
                 if slot.take(kind, header.clone(), body) && kind != "task-started" {
-                    out.as_of = out.as_of.max(Some(at));
+                    out.as_of = Some(at);
                 }
             }
         }
     }
     let mut last = text[..whole].split(|b| *b == b'\n').rev().filter(|l| !l.is_empty());
     out.prev = last.next().map(Digest::of);
+    let over: HashSet<&str> = over.into_iter().filter_map(attempt_of).collect();
+    let cut_off = begun.into_iter().filter_map(attempt_of).filter(|id| !over.contains(id));
+    out.cut_off = cut_off.map(str::to_owned).collect();
+    out.tried_on = newest.and_then(|b| serde_json::from_str::<GitOnly>(b.get()).ok()?.git);
     out.run = run.and_then(|r| serde_json::from_str(r.get()).ok());
     out.tasks = slots.into_iter().map(|(task, slot)| (task, slot.read())).collect();
     out
@@ -334,11 +360,6 @@ impl History {
 
     /// The repository's state at the last attempt or run on record.
     pub fn git(&self) -> Option<&Git> {
-        let newest = self
-            .tasks
-            .values()
-            .filter_map(|t| t.last.as_ref())
-            .max_by_key(|a| (a.started_at, &a.started.attempt));
-        newest.and_then(|a| a.started.git.as_ref()).or_else(|| self.run.as_ref()?.git.as_ref())
+        self.tried_on.as_ref().or_else(|| self.run.as_ref()?.git.as_ref())
     }
 }

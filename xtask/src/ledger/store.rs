@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::chronicle::Chronicle;
 use super::event::{Event, FORMAT, Header, LogsPruned};
@@ -20,6 +22,10 @@ use crate::since::Point;
 
 /// A record is on disk at most this long after it was written. Many short tasks share a sync.
 pub const SYNC_DELAY: Duration = Duration::from_millis(100);
+
+/// A lock whose holder can't be named is held for a moment only: by a run that is about to write its name, or by a
+/// child of a killed run that was not yet another program, and had all that its parent had open.
+const NAMELESS: Duration = Duration::from_secs(1);
 
 /// The folder of everything that a pipeline keeps, `.xtask` beside pipeline.toml.
 #[derive(Debug, Clone)]
@@ -48,6 +54,11 @@ impl Home {
         self.dir().join("lock")
     }
 
+    /// Folders of attempts.
+    pub fn tmp(&self) -> Utf8PathBuf {
+        self.dir().join("tmp")
+    }
+
     /// Who holds the lock. A file of its own: on Windows a locked file can't be read by others.
     fn holder(&self) -> Utf8PathBuf {
         self.dir().join("holder.json")
@@ -62,7 +73,7 @@ impl Home {
     /// names no path: its digest does.
     pub fn scratch(&self, attempt: &str) -> Utf8PathBuf {
         let own = Digest::parse(attempt).unwrap_or_else(|| Digest::of(attempt.as_bytes()));
-        self.dir().join("tmp").join(own.to_string())
+        self.tmp().join(own.to_string())
     }
 
     /// The folder of logs, relative to the root.
@@ -83,10 +94,26 @@ impl Home {
 
     /// Who is running the pipeline just now, as far as can be told without touching the lock.
     pub fn running(&self) -> Option<Instance> {
-        let text = fs::read(self.holder()).ok()?;
-        let holder: Instance = serde_json::from_slice(&text).ok()?;
+        let holder = self.last_holder()?.instance;
         (holder.is_alive() != Some(false)).then_some(holder)
     }
+
+    fn last_holder(&self) -> Option<Holder> {
+        serde_json::from_slice(&fs::read(self.holder()).ok()?).ok()
+    }
+}
+
+/// What `holder.json` says.
+#[derive(Serialize, Deserialize)]
+struct Holder {
+    #[serde(flatten)]
+    instance: Instance,
+    /// Its run.
+    #[serde(default)]
+    run: String,
+    /// Runs before it that were killed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    killed: Vec<String>,
 }
 
 /// The text of the ledger. No ledger is an empty one.
@@ -149,6 +176,8 @@ pub enum Refused {
 pub struct Ledger {
     home: Home,
     run: String,
+    killed: Vec<String>,
+    cleared: AtomicBool,
     state: Arc<(Mutex<State>, Condvar)>,
     syncer: Option<JoinHandle<()>>,
     _lock: File,
@@ -181,10 +210,19 @@ impl Ledger {
             .write(true)
             .open(&lock_path)
             .map_err(io("open the run lock", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(Refused::Held(home.running())),
-            Err(fs::TryLockError::Error(error)) => return Err(io("take the run lock", &lock_path)(error)),
+        let mut patience = NAMELESS;
+        while let Err(error) = lock.try_lock() {
+            match (error, home.running()) {
+                (fs::TryLockError::Error(error), _) => {
+                    return Err(io("take the run lock", &lock_path)(error));
+                }
+                (fs::TryLockError::WouldBlock, None) if !patience.is_zero() => {
+                    let pause = Duration::from_millis(5);
+                    std::thread::sleep(pause);
+                    patience = patience.saturating_sub(pause);
+                }
+                (fs::TryLockError::WouldBlock, holder) => return Err(Refused::Held(holder)),
+            }
         }
         let path = home.ledger();
         let mut file = OpenOptions::new()
@@ -203,8 +241,20 @@ impl Ledger {
         if history.health.torn > 0 {
             file.set_len(length).map_err(io("cut the unfinished last line of", &path))?;
         }
-        let holder = serde_json::to_vec(instance).map_err(|e| Refused::Io(e.into()))?;
-        fs::write(home.holder(), holder).map_err(io("write", &home.holder()))?;
+        // Whoever is still named there died with the lock in its hands.
+        let killed: Vec<String> = home
+            .last_holder()
+            .into_iter()
+            .flat_map(|last| last.killed.into_iter().chain([last.run]))
+            .collect();
+        let holder = Holder { instance: instance.clone(), run: run.to_owned(), killed: killed.clone() };
+        let holder = serde_json::to_vec(&holder).map_err(|e| Refused::Io(e.into()))?;
+        // Whole or not at all: the names of the killed are nowhere else.
+        let side = home.holder().with_extension("new");
+        fs::write(&side, holder).and_then(|()| fs::rename(&side, home.holder())).map_err(|error| {
+            let _ = fs::remove_file(&side);
+            io("write", &home.holder())(error)
+        })?;
         let state = State {
             file,
             length,
@@ -223,9 +273,27 @@ impl Ledger {
             })
             .map_err(io("start the syncing of", &path))?;
         Ok((
-            Self { home: home.clone(), run: run.to_owned(), state, syncer: Some(syncer), _lock: lock },
+            Self {
+                home: home.clone(),
+                run: run.to_owned(),
+                cleared: AtomicBool::new(killed.is_empty()),
+                killed,
+                state,
+                syncer: Some(syncer),
+                _lock: lock,
+            },
             history,
         ))
+    }
+
+    /// Runs that were killed before this one began, the last one last. They may have recorded nothing.
+    pub fn killed(&self) -> &[String] {
+        &self.killed
+    }
+
+    /// Nothing of the killed is left, so nobody has to know their names any more.
+    pub fn cleared(&self) {
+        self.cleared.store(true, Ordering::Relaxed);
     }
 
     /// Appends one record. When this returns, the record is with the operating system; within [`SYNC_DELAY`] it is
@@ -304,7 +372,9 @@ impl Ledger {
         lock(&self.state.0).closed = true;
         self.state.1.notify_all();
         let _ = syncer.join();
-        let _ = fs::remove_file(self.home.holder());
+        if self.cleared.load(Ordering::Relaxed) {
+            let _ = fs::remove_file(self.home.holder());
+        }
         match lock(&self.state.0).failed.take() {
             Some(failed) => anyhow::bail!("failed to write the ledger `{}`: {failed}", self.home.ledger()),
             None => Ok(()),

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use crate::plain;
 use crate::report::Options;
 use crate::status::Status;
 
 /// Renders pretty JSON with a line feed at its end.
 pub fn render(status: &Status, _: &Options, out: &mut dyn fmt::Write) -> anyhow::Result<()> {
-    writeln!(out, "{}", serde_json::to_string_pretty(status)?)?;
+    writeln!(out, "{}", plain::json(&serde_json::to_string_pretty(status)?))?;
     Ok(())
 }
 

@@ -577,6 +577,7 @@ fn fill_change(change: &mut Change, text: &str) {
             (*old, *new) = (Some(own()), Some(own()));
         }
         Change::Input(file) | Change::Artifact(file) => file.path = own().into(),
+        Change::Unreadable { path, why } => (*path, *why) = (own().into(), own()),
         Change::Dependency { how, .. } => *how = own(),
         Change::Drift { says, finding, .. } => (*says, *finding) = (own(), own()),
     }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,8 +22,30 @@ pub struct Real {
     root: Utf8PathBuf,
     room: Arc<Room>,
     remembered: Arc<Mutex<Remembered>>,
-    /// Marks the commands that are asked, and all that they start.
-    mark: String,
+    mark: Mark,
+}
+
+/// Marks the commands that are asked, and all that they start.
+#[derive(Clone)]
+enum Mark {
+    /// They belong to the attempt with this id.
+    Attempt(String),
+    /// They belong to a run, or to a command that only looks. Several are asked at the same time, and each is to end
+    /// no more than what it has left behind itself: so each has a number.
+    Question { of: String, asked: Arc<AtomicU64> },
+}
+
+impl Mark {
+    fn questions_of(of: String) -> Self {
+        Self::Question { of, asked: Arc::default() }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Self::Attempt(id) => id.clone(),
+            Self::Question { of, asked } => format!("{of}.{}", asked.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
 }
 
 /// Digests of files that were read before, each with the size and times that the file had then.
@@ -55,6 +78,15 @@ impl Stamp {
 /// A file that changed this recently may change again without its times showing it: file systems keep time in
 /// steps of up to 2 s (FAT). Its digest is not remembered.
 const TOO_FRESH: i128 = 2_000_000_000;
+
+impl Stamp {
+    /// Whether a file with this stamp, first looked at at that time (in nanoseconds since 1970), has been read as it
+    /// is for as long as the stamp stays the same. What counts is the beginning: a long reading may have met a change
+    /// that the times do not show.
+    fn is_settled(self, looked_at: i128) -> bool {
+        self.modified.max(self.changed) + TOO_FRESH < looked_at
+    }
+}
 
 impl Remembered {
     /// Reads what [`Remembered::save`] wrote. A file that can't be read only costs time.
@@ -108,29 +140,98 @@ impl Remembered {
 impl Real {
     /// The outside, seen from `root`; commands are run in `room`.
     pub fn new(root: Utf8PathBuf, room: Arc<Room>, remembered: Remembered) -> Self {
-        Self { root, room, remembered: Arc::new(Mutex::new(remembered)), mark: "probe".to_owned() }
+        let looker = format!("look-{}-{}", std::process::id(), Timestamp::now().as_nanosecond());
+        let mark = Mark::questions_of(looker);
+        Self { root, room, remembered: Arc::new(Mutex::new(remembered)), mark }
+    }
+
+    /// The same outside; commands that are asked belong to the run with this id.
+    #[must_use]
+    pub fn of_run(self, run: &str) -> Self {
+        Self { mark: Mark::questions_of(run.to_owned()), ..self }
+    }
+
+    /// Whether this is the mark of a command that the run with this id asked.
+    pub fn asked_by(mark: &str, run: &str) -> bool {
+        mark.split_once('.').is_some_and(|(of, _)| of == run)
     }
 
     /// The same outside; commands that are asked belong to the attempt with this id.
     #[must_use]
     pub fn marked(&self, attempt: &str) -> Self {
-        Self { mark: attempt.to_owned(), ..self.clone() }
+        Self { mark: Mark::Attempt(attempt.to_owned()), ..self.clone() }
     }
 
     /// Keeps the digests for the next run. They only save time, so a failure is not one of the run.
     pub fn remember(&self, path: &Utf8Path) {
         let mut remembered = self.remembered();
-        if !std::mem::take(&mut remembered.changed) {
-            return;
-        }
         let side = path.with_extension("new");
-        if fs::write(&side, remembered.text()).is_ok() && fs::rename(&side, path).is_err() {
+        if !std::mem::take(&mut remembered.changed) {
+            // Left by somebody who was killed while writing.
+            let _ = fs::remove_file(&side);
+        } else if fs::write(&side, remembered.text()).and_then(|()| fs::rename(&side, path)).is_err() {
             let _ = fs::remove_file(&side);
         }
     }
 
     fn remembered(&self) -> MutexGuard<'_, Remembered> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The digest of a file, told by `clock` (nanoseconds since 1970) and read by `read`.
+    fn digest_by(
+        &self,
+        path: &Utf8Path,
+        clock: &dyn Fn() -> i128,
+        read: &dyn Fn(&Utf8Path) -> io::Result<(Stamp, Digest)>,
+    ) -> io::Result<Digest> {
+        let full = self.at(path);
+        let looked_at = clock();
+        let meta = match fs::metadata(&full) {
+            // A link that leads nowhere or in a circle is known by where it points to.
+            Err(error) if full.is_symlink() => {
+                return fs::read_link(&full)
+                    .map(|to| Digest::of(to.as_os_str().as_encoded_bytes()))
+                    .map_err(|_| error);
+            }
+            other => other?,
+        };
+        if meta.is_dir() {
+            return Ok(Digest::of(b"folder"));
+        }
+        if !meta.is_file() {
+            // A socket, a pipe, a device: reading it may never end. That it is there is all there is to know.
+            return Ok(Digest::of(b"neither a file nor a folder"));
+        }
+        let before = stamp(&meta);
+        if let Some((old, digest)) = self.remembered().entries.get(path)
+            && *old == before
+        {
+            return Ok(*digest);
+        }
+        let (stamp, digest) = read(&full)?;
+        if stamp.is_settled(looked_at) {
+            let mut remembered = self.remembered();
+            remembered.entries.insert(path.to_owned(), (stamp, digest));
+            remembered.changed = true;
+        }
+        Ok(digest)
+    }
+
+    /// Why not all files could be listed: the folder, relative to the root, and the cause.
+    fn unlisted(&self, error: &ignore::Error) -> io::Error {
+        use std::error::Error as _;
+        let cause = |io: &io::Error| io.source().map_or_else(|| io.to_string(), ToString::to_string);
+        let cause = error.io_error().map_or_else(|| error.to_string(), cause);
+        let mut inner = error;
+        let path = loop {
+            match inner {
+                ignore::Error::WithPath { path, .. } => break path.strip_prefix(&self.root).ok(),
+                ignore::Error::WithDepth { err, .. } => inner = err,
+                _ => break None,
+            }
+        };
+        io::Error::other(path.map_or_else(|| cause.clone(), |path| format!("{}: {cause}", path.display())))
     }
 
     fn at(&self, path: &Utf8Path) -> Utf8PathBuf {
@@ -185,36 +286,7 @@ impl World for Real {
     }
 
     fn digest(&self, path: &Utf8Path) -> io::Result<Digest> {
-        let full = self.at(path);
-        let meta = match fs::metadata(&full) {
-            // A link that leads nowhere or in a circle is known by where it points to.
-            Err(error) if full.is_symlink() => {
-                return fs::read_link(&full)
-                    .map(|to| Digest::of(to.as_os_str().as_encoded_bytes()))
-                    .map_err(|_| error);
-            }
-            other => other?,
-        };
-        if meta.is_dir() {
-            return Ok(Digest::of(b"folder"));
-        }
-        if !meta.is_file() {
-            return Err(io::Error::other("neither a file nor a folder"));
-        }
-        let before = stamp(&meta);
-        if let Some((old, digest)) = self.remembered().entries.get(path)
-            && *old == before
-        {
-            return Ok(*digest);
-        }
-        let digest = read_steadily(&full)?;
-        let now = Timestamp::now().as_nanosecond();
-        if before.modified.max(before.changed) + TOO_FRESH < now {
-            let mut remembered = self.remembered();
-            remembered.entries.insert(path.to_owned(), (before, digest));
-            remembered.changed = true;
-        }
-        Ok(digest)
+        self.digest_by(path, &|| Timestamp::now().as_nanosecond(), &read_steadily)
     }
 
     fn files(&self, glob: &Glob) -> io::Result<Vec<Utf8PathBuf>> {
@@ -225,12 +297,16 @@ impl World for Real {
                 // A folder stands for everything in it.
                 Ok(meta) if meta.is_dir() => (base, everything) = (path.to_owned(), true),
                 Ok(_) => return Ok(vec![path.into()]),
-                Err(_) => return Ok(Vec::new()),
+                Err(error) if is_absence(&error) => return Ok(Vec::new()),
+                Err(error) => return Err(error),
             }
         }
         let start = self.at(Utf8Path::new(&base));
-        if !start.is_dir() {
-            return Ok(Vec::new());
+        match fs::metadata(&start) {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => return Ok(Vec::new()),
+            Err(error) if is_absence(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
         }
         let mut out = Vec::new();
         // Rules of the repository only: what this user ignores everywhere must not change a digest.
@@ -243,14 +319,25 @@ impl World for Real {
             .filter_entry(|e| !matches!(e.file_name().to_str(), Some(".git" | ".xtask")))
             .build();
         for entry in walk {
-            let entry = entry.map_err(io::Error::other)?;
+            let entry = match entry {
+                Ok(entry) => entry,
+                // It went away while we looked.
+                Err(error) if error.io_error().is_some_and(is_absence) => continue,
+                Err(error) => return Err(self.unlisted(&error)),
+            };
             if entry.file_type().is_none_or(|t| t.is_dir()) {
                 continue;
             }
-            let Ok(path) = Utf8PathBuf::try_from(entry.into_path()) else { continue };
-            let Ok(relative) = path.strip_prefix(&self.root) else { continue };
-            let relative =
-                if cfg!(windows) { relative.as_str().replace('\\', "/").into() } else { relative.to_owned() };
+            let Ok(relative) = entry.path().strip_prefix(&self.root) else { continue };
+            let Some(name) = relative.to_str() else {
+                if everything || glob.matcher.is_match(relative) {
+                    // It can't be put on record, so nobody could tell whether it changed.
+                    return Err(io::Error::other(format!("the path `{}` is not UTF-8", relative.display())));
+                }
+                continue;
+            };
+            let relative: Utf8PathBuf =
+                if cfg!(windows) { name.replace('\\', "/").into() } else { name.into() };
             if everything || glob.matcher.is_match(relative.as_std_path()) {
                 out.push(relative);
             }
@@ -293,7 +380,7 @@ impl World for Real {
             output: Output::Keep { limit: ANSWER_LIMIT },
             timeout: Some(ask.limit),
             grace: Duration::from_millis(500),
-            attempt: &self.mark,
+            attempt: &self.mark.next(),
             shielded: false,
         });
         Answer {
@@ -316,9 +403,14 @@ impl World for Real {
     }
 }
 
+/// Whether an error says that there is nothing.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 /// Reads a file for its digest. One that changes while it is read is read again, so that the digest is of a
-/// content that was there at one time.
-fn read_steadily(path: &Utf8Path) -> io::Result<Digest> {
+/// content that was there at one time: while the file had the stamp that is returned too.
+fn read_steadily(path: &Utf8Path) -> io::Result<(Stamp, Digest)> {
     const TRIES: usize = 5;
     for _ in 0..TRIES {
         let mut file = fs::File::open(path)?;
@@ -326,8 +418,137 @@ fn read_steadily(path: &Utf8Path) -> io::Result<Digest> {
         let mut hasher = blake3::Hasher::new();
         io::copy(&mut file, &mut hasher)?;
         if stamp(&file.metadata()?) == before {
-            return Ok(Digest::from_hasher(&hasher));
+            return Ok((before, Digest::from_hasher(&hasher)));
         }
     }
-    Err(io::Error::other("it kept changing while it was read"))
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, "it kept changing while it was read"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    fn world() -> (tempfile::TempDir, Real) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+        (folder, Real::new(root, Arc::new(Room::new()), Remembered::default()))
+    }
+
+    fn stamp_of(world: &Real, name: &str) -> Stamp {
+        stamp(&fs::metadata(world.at(name.into())).unwrap())
+    }
+
+    /// Nobody reads: the digest has to be remembered.
+    fn unread(_: &Utf8Path) -> io::Result<(Stamp, Digest)> {
+        Err(io::Error::other("it was read"))
+    }
+
+    #[test]
+    fn what_is_long_unchanged_is_read_once() {
+        let (_folder, world) = world();
+        fs::write(world.at("f".into()), "1").unwrap();
+        let later = stamp_of(&world, "f").changed + TOO_FRESH + 1;
+        assert_eq!(world.digest_by("f".into(), &|| later, &read_steadily).unwrap(), Digest::of(b"1"));
+        assert_eq!(world.digest_by("f".into(), &|| later, &unread).unwrap(), Digest::of(b"1"));
+        // The next process knows it too.
+        let path = world.at("digests".into());
+        world.remember(&path);
+        let next = Real::new(world.root.clone(), Arc::new(Room::new()), Remembered::load(&path));
+        assert_eq!(next.digest_by("f".into(), &|| later, &unread).unwrap(), Digest::of(b"1"));
+        fs::write(world.at("f".into()), "2").unwrap();
+        assert_eq!(next.digest_by("f".into(), &|| later, &read_steadily).unwrap(), Digest::of(b"2"));
+    }
+
+    #[test]
+    fn what_has_just_changed_is_read_again_however_long_reading_takes() {
+        let (_folder, world) = world();
+        fs::write(world.at("f".into()), "1").unwrap();
+        let changed = stamp_of(&world, "f").changed;
+        let second = 1_000_000_000;
+        // Two seconds are the steps of FAT. The last: the clock was put back behind the change.
+        for looked_at in [changed, changed + 2 * second, changed - 3600 * second] {
+            let clock = Cell::new(looked_at);
+            let slowly = |path: &Utf8Path| {
+                clock.set(clock.get() + 7200 * second);
+                read_steadily(path)
+            };
+            world.digest_by("f".into(), &|| clock.get(), &slowly).unwrap();
+            assert!(world.remembered().entries.is_empty(), "{looked_at}");
+        }
+    }
+
+    #[test]
+    fn what_is_exchanged_after_a_look_is_remembered_as_what_it_became() {
+        let (_folder, world) = world();
+        fs::write(world.at("f".into()), "1").unwrap();
+        let exchange = |path: &Utf8Path| {
+            let other = path.with_extension("other");
+            fs::write(&other, "2").unwrap();
+            fs::rename(&other, path).unwrap();
+            read_steadily(path)
+        };
+        let later = || i128::MAX;
+        world.digest_by("f".into(), &later, &exchange).unwrap();
+        let expected = (stamp_of(&world, "f"), Digest::of(b"2"));
+        assert_eq!(world.remembered().entries.get(Utf8Path::new("f")), Some(&expected));
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_never_has_the_digest_of_something_else() {
+        let (_folder, world) = world();
+        let path = world.at("f".into());
+        // Of the same size, so that only times can tell them apart.
+        let contents: Vec<Vec<u8>> = (0..40).map(|n| vec![n as u8; 100_000]).collect();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let _ = world.digest("f".into());
+                }
+            });
+            for content in &contents {
+                fs::write(&path, content).unwrap();
+                assert_eq!(world.digest("f".into()).unwrap(), Digest::of(content));
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn a_file_that_never_stays_the_same_is_told() {
+        let (_folder, world) = world();
+        let path = world.at("f".into());
+        // So large that reading it takes longer than a writer waits for its turn.
+        fs::File::create(&path).unwrap().set_len(16 << 20).unwrap();
+        let over = AtomicBool::new(false);
+        let grow = || {
+            use std::io::Write as _;
+            let mut file = fs::File::options().append(true).open(&path).unwrap();
+            while !over.load(Ordering::Relaxed) {
+                file.write_all(b"more").unwrap();
+                std::thread::yield_now();
+            }
+        };
+        let result = std::thread::scope(|scope| {
+            scope.spawn(grow);
+            let result = (0..20).find_map(|_| world.digest("f".into()).err());
+            over.store(true, Ordering::Relaxed);
+            result
+        });
+        let error = result.unwrap();
+        assert_eq!(error.to_string(), "it kept changing while it was read");
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+    }
+
+    #[test]
+    fn a_folder_that_goes_away_is_no_mistake_and_one_that_is_none_has_no_files() {
+        let (_folder, world) = world();
+        fs::write(world.at("file".into()), "").unwrap();
+        for pattern in ["absent/**", "absent/x", "file/**", "file/x", "absent"] {
+            assert_eq!(world.files(&Glob::new(pattern).unwrap()).unwrap(), [""; 0], "{pattern}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use xtask::check::data::{from_json, schema};
 use xtask::status::VERSION;
 
+use crate::faults::{as_anybody, permit};
 use crate::sandbox::Sandbox;
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/output.schema.json");
@@ -335,6 +336,16 @@ fn outputs() -> Vec<(String, Value)> {
         ask(call, 0);
     }
     ask("evidence verify --json", 0);
+    // An input that can't be read.
+    sandbox.run("run --task base").exits(0);
+    permit(&sandbox, "base/in", 0);
+    let unreadable = as_anybody(&sandbox, "status --json").exits(0).json();
+    permit(&sandbox, "base/in", 0o644);
+    out.push(("status --json".to_owned(), unreadable));
+    let mut ask = |call: &str, code: i32| {
+        let output = sandbox.run(call).exits(code).json();
+        out.push((call.to_owned(), output));
+    };
     // Somebody takes records out, and writes into a log.
     let head = sandbox.status()["evidence"]["head"].as_str().unwrap().to_owned();
     ask(&format!("evidence verify --head {head} --json"), 0);

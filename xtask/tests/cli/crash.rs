@@ -89,6 +89,59 @@ fn survivors_are_ended_before_anything_starts() {
 }
 
 #[test]
+fn survivors_are_ended_whatever_has_become_of_their_task() {
+    let forget = |sandbox: &Sandbox| drop(sandbox.run("forget middle").exits(0));
+    let remove = |sandbox: &Sandbox| sandbox.pipeline("[[phase.task]]\nid = \"other\"\ntitle = \"Other\"\n");
+    for meanwhile in [&forget as &dyn Fn(&Sandbox), &remove] {
+        let (sandbox, left) = killed();
+        meanwhile(&sandbox);
+        sandbox.run("p").exits(0).says("ended 2 processes");
+        assert!(!left.iter().any(|pid| runs(*pid)));
+    }
+}
+
+#[test]
+fn questions_that_were_being_asked_are_ended_too() {
+    let sandbox = Sandbox::new(
+        r#"
+        [prerequisite.tool]
+        ready = "worker ready"
+        [fact.place]
+        run = "worker place"
+        [[phase.task]]
+        id = "t"
+        title = "T"
+        requires = ["tool"]
+        when = { place = "here" }
+        "#,
+    );
+    let script = "@file hold _ => session [ ready far hang ] wait far ready here hang\n* => out here";
+    sandbox.tool("worker", script);
+    fs::write(sandbox.bin("hold"), "").unwrap();
+    let mut left = Vec::new();
+    // The second is killed as well, before it has recorded anything.
+    for _ in 0..2 {
+        let running = sandbox.start("p");
+        until("it is asked", || sandbox.has("here"));
+        kill(running.pid, libc::SIGKILL);
+        running.ended().ends_by(libc::SIGKILL);
+        for name in ["here", "far"] {
+            left.push(sandbox.read(name).trim().parse().unwrap());
+            sandbox.remove(name);
+        }
+    }
+    assert!(!sandbox.path(".xtask/ledger.jsonl").metadata().is_ok_and(|ledger| ledger.len() > 0));
+    assert_eq!(left.iter().filter(|pid| runs(**pid)).count(), 2, "the second ended those of the first");
+    fs::remove_file(sandbox.bin("hold")).unwrap();
+    // Somebody else has the lock meanwhile, who ends nothing.
+    sandbox.run("skip t --reason x").exits(0);
+    sandbox.run("forget t").exits(0);
+    sandbox.run("p").exits(0).says("ended 2 processes");
+    assert!(!left.iter().any(|pid| runs(*pid)) && !sandbox.has(".xtask/holder.json"));
+    assert!(!sandbox.run("p --force").exits(0).stderr.contains("ended"));
+}
+
+#[test]
 fn the_cleaning_that_is_owed_is_done_first_with_the_values_of_the_killed_run() {
     let (sandbox, _) = killed();
     let killed_run = sandbox.records()[0]["run"].as_str().unwrap().to_owned();
@@ -169,6 +222,34 @@ fn a_dead_holder_does_not_hold_the_lock() {
 }
 
 #[test]
+fn a_child_of_the_dead_holds_the_lock_only_for_a_moment() {
+    let (sandbox, _) = killed();
+    // A child that has been started and is not yet another program has everything open that its parent had.
+    let lock = fs::File::options().write(true).open(sandbox.path(".xtask/lock")).unwrap();
+    lock.lock().unwrap();
+    let running = sandbox.start("p");
+    until("it meets the lock", || {
+        let open = fs::read_dir(format!("/proc/{}/fd", running.pid)).into_iter().flatten().flatten();
+        open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|path| path.ends_with(".xtask/lock"))
+    });
+    drop(lock);
+    running.ended().exits(0);
+}
+
+#[test]
+fn what_was_being_written_when_the_run_was_killed_goes_away() {
+    let sandbox = Sandbox::new("[[phase.task]]\nid = \"t\"\ntitle = \"T\"\nrun = \"fake-tool out x\"\n");
+    sandbox.run("p").exits(0);
+    let halves = [".STATUS.md.new", ".xtask/digests.new"];
+    halves.iter().for_each(|name| sandbox.write(name, "half of it"));
+    // Nothing has to be written anew.
+    let evidence = sandbox.evidence();
+    sandbox.run("p").exits(0);
+    assert_eq!(sandbox.evidence(), evidence);
+    assert!(!halves.iter().any(|name| sandbox.has(name)));
+}
+
+#[test]
 fn the_folder_of_a_killed_attempt_goes_away() {
     let sandbox = Sandbox::new("[[phase.task]]\nid = \"t\"\ntitle = \"T\"\nrun = \"worker go ${tmp}\"\n");
     sandbox.tool("worker", "@file hold go _ => ready here hang\n* => exit 0");
@@ -180,6 +261,8 @@ fn the_folder_of_a_killed_attempt_goes_away() {
     fs::remove_file(sandbox.bin("hold")).unwrap();
     let count = || fs::read_dir(sandbox.path(".xtask/tmp")).map_or(0, Iterator::count);
     assert_eq!(count(), 1);
+    // Also if its task has another name by now.
+    sandbox.edit("id = \"t\"", "id = \"u\"");
     sandbox.run("p").exits(0);
     assert_eq!(count(), 0);
 }

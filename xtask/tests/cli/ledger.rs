@@ -1,14 +1,20 @@
 //! The ledger on disk: cut anywhere, written by somebody newer, chained, and on a disk that is full.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
+use std::thread;
 
+use camino::Utf8Path;
 use serde_json::{Value, json};
+use xtask::exec::Instance;
 use xtask::ids::Digest;
-use xtask::ledger::fold;
+use xtask::ledger::event::{ByHand, Event};
+use xtask::ledger::store::{Home, Ledger, Refused};
+use xtask::ledger::{History, fold};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, n_thorough, note, states};
 
 const LEDGER: &str = ".xtask/ledger.jsonl";
 
@@ -155,6 +161,120 @@ fn a_ledger_that_is_cut_at_any_byte_keeps_its_whole_lines() {
         );
     }
     assert_eq!((whole.seq, whole.open_runs.len()), (4, 0));
+}
+
+/// A ledger with records of every kind, and where its lines end.
+fn every_kind() -> (Sandbox, Vec<u8>, Vec<usize>) {
+    let sandbox = Sandbox::new(
+        r#"
+        [fact.place]
+        run = "worker place"
+        [prerequisite.worker]
+        program = "worker"
+        [prerequisite.absent]
+        program = "absent"
+        [[phase.task]]
+        id = "a"
+        title = "A"
+        when = { place = "here" }
+        requires = ["worker"]
+        inputs = ["in"]
+        run = "worker go"
+        check = [{ run = "worker up" }]
+        [[phase.task]]
+        id = "d"
+        title = "D"
+        teardown = "worker down"
+        [[phase.task]]
+        id = "b"
+        title = "B"
+        needs = ["a"]
+        inputs = ["in"]
+        [[phase.task]]
+        id = "c"
+        title = "C"
+        requires = ["absent"]
+        [[gate]]
+        title = "G"
+        check = [{ run = "worker up" }]
+        "#,
+    );
+    let script = "place => out here\n@file gone up => exit 1\ngo => exit 0\n* => out 'worker 1.2.3'";
+    sandbox.tool("worker", script);
+    sandbox.write("in", "1");
+    sandbox.run("p").exits(3);
+    fs::write(sandbox.bin("gone"), "").unwrap();
+    sandbox.run("p --task b --force").exits(1);
+    fs::remove_file(sandbox.bin("gone")).unwrap();
+    sandbox.run("skip c --reason x").exits(0);
+    sandbox.run("forget a").exits(0);
+    sandbox.run("p").exits(0);
+    let ledger = bytes(&sandbox);
+    let kinds: BTreeSet<String> =
+        sandbox.records().iter().map(|record| record["kind"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(kinds.len(), 12, "{kinds:?}");
+    let ends = ledger.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).collect();
+    (sandbox, ledger, ends)
+}
+
+/// Opens a ledger that nobody holds. A child that another test is about to start may have our lock in its hands for as
+/// long as it is not yet another program.
+fn open(home: &Home, instance: &Instance) -> (Ledger, History) {
+    loop {
+        match Ledger::open(home, "test", instance) {
+            Err(Refused::Held(_)) => {}
+            other => return other.unwrap(),
+        }
+    }
+}
+
+#[test]
+fn a_ledger_that_is_cut_at_any_byte_is_opened_with_its_whole_lines() {
+    let (sandbox, ledger, ends) = every_kind();
+    let home = Home::new(Utf8Path::from_path(&sandbox.path("")).unwrap());
+    let instance = Instance::current();
+    for at in 0..=ledger.len() {
+        // A new file: some file systems write one that was emptied and filled again to disk at once.
+        sandbox.remove(LEDGER);
+        sandbox.write(LEDGER, &ledger[..at]);
+        let (opened, history) = open(&home, &instance);
+        let whole = ends.iter().rfind(|end| **end <= at).copied().unwrap_or_default();
+        let n_lines = ends.iter().filter(|end| **end <= at).count();
+        assert_eq!((history.seq, bytes(&sandbox).len()), (n_lines as u64, whole), "cut at {at}");
+        if at % 64 == 0 {
+            let event = Event::TaskForgotten(ByHand { reason: None, by: "test".to_owned() });
+            opened.append(jiff::Timestamp::UNIX_EPOCH, Some("a"), &event).unwrap();
+            opened.close().unwrap();
+            check_chain(&sandbox);
+        }
+        assert!(bytes(&sandbox).starts_with(&ledger[..whole]), "cut at {at}");
+    }
+}
+
+#[test]
+fn a_ledger_that_is_cut_at_any_byte_is_gone_on_with() {
+    let check = |part: usize| {
+        let (sandbox, ledger, ends) = every_kind();
+        let step = n_thorough(ledger.len() / 20, 1);
+        let near_ends = ends.iter().flat_map(|end| [end - 1, *end]);
+        let cuts: BTreeSet<usize> = near_ends.chain((0..ledger.len()).step_by(step)).collect();
+        note(&format!("{} of {} bytes", cuts.len(), ledger.len()));
+        for at in cuts.into_iter().filter(|at| at % 2 == part) {
+            sandbox.remove(LEDGER);
+            sandbox.write(LEDGER, &ledger[..at]);
+            let whole = ends.iter().rfind(|end| **end <= at).copied().unwrap_or_default();
+            let states = states(&sandbox.run("p --json").ends().json());
+            assert!(bytes(&sandbox).starts_with(&ledger[..whole]), "cut at {at}");
+            check_chain(&sandbox);
+            assert_eq!((&*states["a"], &*states["b"]), ("done", "done"), "cut at {at}");
+            assert!(states["c"] == "skipped" || states["c"] == "blocked", "cut at {at}: {}", states["c"]);
+        }
+    };
+    thread::scope(|scope| {
+        for part in 0..2 {
+            scope.spawn(move || check(part));
+        }
+    });
 }
 
 #[test]

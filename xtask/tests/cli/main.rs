@@ -9,10 +9,13 @@
 mod ci;
 mod contract;
 mod crash;
+mod disk;
 mod doctor;
 mod evidence;
 mod history;
+mod faults;
 mod json;
+mod kill;
 mod ledger;
 mod lint;
 mod phase4;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
@@ -34,6 +34,23 @@ id = "main"
 title = "Main"
 "#;
 
+/// The number of tries: the first as a rule, the second with `XTASK_FAULTS=all` in the environment.
+pub fn n_thorough(as_a_rule: usize, all: usize) -> usize {
+    if std::env::var_os("XTASK_FAULTS").is_some_and(|value| value == "all") { all } else { as_a_rule }
+}
+
+/// Says something that is shown if the test fails, or with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "the harness keeps what is printed")]
+pub fn note(text: &str) {
+    println!("{text}");
+}
+
+/// Says something that is shown in any case.
+pub fn tell(text: &str) {
+    // Not with `println!`, which the harness keeps for itself.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// The folder.
 pub struct Sandbox {
     folder: tempfile::TempDir,
@@ -50,7 +67,13 @@ impl Sandbox {
 
     /// A repository with nothing in it.
     pub fn empty() -> Sandbox {
-        let sandbox = Sandbox { folder: tempfile::tempdir().unwrap(), n_runs: AtomicU32::new(0) };
+        Sandbox::named("")
+    }
+
+    /// The same with this in its path.
+    pub fn named(name: &str) -> Sandbox {
+        let folder = tempfile::Builder::new().prefix(&format!("xtask{name}")).tempdir().unwrap();
+        let sandbox = Sandbox { folder, n_runs: AtomicU32::new(0) };
         for folder in ["repo", "bin", "home", "out"] {
             fs::create_dir(sandbox.folder.path().join(folder)).unwrap();
         }
@@ -248,6 +271,20 @@ impl Sandbox {
         self.run(&format!("log {task}")).exits(0).stdout
     }
 
+    /// Everything that runs with the environment of this folder.
+    pub fn processes(&self) -> Vec<u32> {
+        processes_with(&format!("HOME={}", self.folder.path().join("home").display()))
+    }
+
+    /// The ledger, the report and all logs.
+    pub fn everything(&self) -> String {
+        let logs = fs::read_dir(self.path(".xtask/logs")).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = logs.map(|entry| entry.path()).collect();
+        paths.extend([".xtask/ledger.jsonl", "STATUS.md"].map(|name| self.path(name)));
+        let read = |path: &PathBuf| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        paths.iter().map(read).collect()
+    }
+
     /// A fifo in the repository through which somebody says that it has come so far.
     pub fn fifo(&self, name: &str) -> Fifo {
         Fifo::new(&self.path(name))
@@ -258,8 +295,7 @@ impl Drop for Sandbox {
     /// A test that fails may leave processes behind.
     fn drop(&mut self) {
         if thread::panicking() {
-            let home = format!("HOME={}", self.folder.path().join("home").display());
-            for pid in processes_with(&home) {
+            for pid in self.processes() {
                 kill(pid, libc::SIGKILL);
             }
         }
@@ -345,6 +381,28 @@ impl Ran {
         assert_eq!(status.code(), Some(code), "{status}\nstdout: {stdout}\nstderr: {stderr}");
         assert!(!stderr.contains("panicked"), "{stderr}");
         Output { stdout, stderr }
+    }
+
+    /// Takes it as it ended.
+    #[track_caller]
+    pub fn ends(self) -> Output {
+        let code = self.code().unwrap_or_else(|| panic!("{}\nstderr: {}", self.status, self.stderr));
+        self.exits(code)
+    }
+
+    /// The exit code, if it ended by itself.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// The signal that ended it, if one did.
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+
+    /// What it had said on standard error when it ended.
+    pub fn said(&self) -> &str {
+        &self.stderr
     }
 
     /// Asserts that a signal ended it.
