@@ -21,7 +21,7 @@ use crate::ui::Ui;
 use crate::view;
 use crate::wait::Watcher;
 use crate::wording;
-use crate::world::{Real, Remembered, World as _};
+use crate::world::{Real, Remembered, Stamp, World as _};
 
 /// What is asked for if no task is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,8 @@ pub(super) struct Pass {
     pub(super) ran: Ran,
     pub(super) asked: Asked,
     pub(super) code: u8,
+    /// What tells the ledger as this pass has left it from one that somebody else has written to.
+    pub(super) ledger: Option<Stamp>,
     /// What could not be written.
     pub(super) trouble: Option<Failure>,
 }
@@ -94,8 +96,6 @@ impl<'a> Session<'a> {
         let is_waiting = Arc::new(AtomicBool::new(false));
         let (news, waits) = (inbox.sender(), Arc::clone(&is_waiting));
         let listener = room.listen(move |signal| {
-            // Nobody listens any more if it ends just now.
-            let _ = news.send(News::Signal);
             match signal {
                 Signalled::First(_) if waits.load(Ordering::SeqCst) => eprintln_quietly("stopped waiting"),
                 Signalled::First(_) => eprintln_quietly(
@@ -103,6 +103,8 @@ impl<'a> Session<'a> {
                 ),
                 Signalled::Second(_) => eprintln_quietly("killing everything"),
             }
+            // After the line: who waits ends the process.
+            let _ = news.send(News::Signal);
         });
         if let Err(error) = &listener {
             ui.warn(&format!("signals can't be handled: {error}"));
@@ -187,6 +189,8 @@ impl<'a> Session<'a> {
             ran.ledger_failure = pruned.and_then(|()| ledger.append(self.world.now(), None, &ended)).err();
         }
         self.world.remember(&project.home.digests());
+        // Nobody else writes as long as it is open.
+        let stamp = self.world.stamp(&project.home.ledger());
         let closed = ledger.close();
         // Read back: a report is made of what is on disk, and of nothing that only this run remembers.
         let read = if ran.recorded { Some(store::read(&project.home)) } else { None };
@@ -202,7 +206,7 @@ impl<'a> Session<'a> {
             Failure::ledger(error)
                 .hint("what ended before this is on record; make room or mend the permissions, and run again")
         });
-        Pass { ran, asked, code, trouble: written.and(reported).err() }
+        Pass { ran, asked, code, ledger: stamp, trouble: written.and(reported).err() }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::ui::Ui;
 use crate::view;
 use crate::wait::{self, Outlook, Told, Wait, Waits, Watcher};
 use crate::wording;
+use crate::world::World as _;
 
 /// How often it is tried to take the run lock while another run holds it.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
@@ -215,7 +216,8 @@ impl Waiting<'_> {
             return Over::Enough;
         }
         watcher.watch(waits.needs(), self.answers.clone());
-        watcher.watch_file(Some(session.project.home.ledger()));
+        let ledger = session.project.home.ledger();
+        watcher.watch_file(Some((ledger.clone(), pass.ledger)));
         let mut line = self.say(&waits);
         loop {
             if session.room.cancelled().is_some() {
@@ -239,6 +241,8 @@ impl Waiting<'_> {
                     waits = self.waits(pass);
                     line = self.say(&waits);
                 }
+                // The news may be of what the last pass has written itself.
+                Some(News::Ledger) if session.world.stamp(&ledger) == pass.ledger => {}
                 Some(News::Ledger) => return Over::Released,
                 Some(News::Trouble(what)) => self.ui.warn(&what),
                 Some(News::Signal | News::Ended(..)) => {}

@@ -48,7 +48,7 @@ pub struct Watcher {
 
 enum Order {
     Watch(Vec<NeedIx>, Vec<Option<Probe>>),
-    File(Option<Utf8PathBuf>),
+    File(Option<(Utf8PathBuf, Option<Stamp>)>),
     Look,
     Answered(Answered),
     Stop,
@@ -121,9 +121,9 @@ impl Watcher {
         self.order(Order::Watch(needs, answers));
     }
 
-    /// Keeps an eye on a file as it is now, or on none.
-    pub fn watch_file(&self, path: Option<Utf8PathBuf>) {
-        self.order(Order::File(path));
+    /// Keeps an eye on a file that was as its stamp says, or on none.
+    pub fn watch_file(&self, file: Option<(Utf8PathBuf, Option<Stamp>)>) {
+        self.order(Order::File(file));
     }
 
     fn order(&self, order: Order) {
@@ -193,8 +193,8 @@ impl State {
             };
             match order {
                 Ok(Order::Watch(needs, answers)) => self.watch(&needs, answers),
-                Ok(Order::File(path)) => {
-                    self.file = path.map(|path| (path.clone(), self.world.stamp(&path)));
+                Ok(Order::File(file)) => {
+                    self.file = file;
                     self.look_at = Some(Instant::now());
                 }
                 Ok(Order::Look) => {
