@@ -22,6 +22,7 @@ use crate::pipeline::condition::{self, Condition};
 use crate::pipeline::file::CaptureTable;
 use crate::pipeline::template::Scope;
 use crate::pipeline::{Plan, Task};
+use crate::secrets::{Secret, Secrets};
 use crate::wording;
 use crate::world::{Ask, World};
 
@@ -133,6 +134,8 @@ pub struct Again<'a> {
     pub home: &'a Home,
     /// The outside.
     pub world: &'a dyn World,
+    /// What must not be shown. Looking again adds to it: captured values.
+    pub secrets: &'a Secrets,
 }
 
 impl Again<'_> {
@@ -194,6 +197,7 @@ impl Again<'_> {
             scratch: &scratch,
             recorded: &recorded,
             facts: &self.observed.facts,
+            secrets: self.secrets,
         };
         let seen = match attempt::environment(&job, self.world) {
             Ok(env) => {
@@ -219,7 +223,7 @@ impl Again<'_> {
         };
         // Whatever asked for `${tmp}` was given a folder of the attempt's, which is over.
         let _ = std::fs::remove_dir_all(&scratch);
-        seen
+        self.secrets.veiled(seen)
     }
 
     fn look(&self, task: &Task, extent: Extent, hindered: bool, cx: &Context<'_>) -> Seen {
@@ -267,7 +271,7 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    fn capture(&self, tables: &[CaptureTable]) -> Result<String, String> {
+    fn capture(&self, name: &str, tables: &[CaptureTable]) -> Result<String, String> {
         let table = tables.iter().find(|table| {
             let holds = |when| self.again.evaluate(when) == condition::Outcome::Holds;
             table.when.as_ref().is_none_or(holds)
@@ -286,7 +290,11 @@ impl Names<'_> {
             let colon = if said.is_empty() { "" } else { ": " };
             return Err(format!("`{text}`: {}{colon}{said}", attempt::describe(&answer.how)));
         }
-        table.extract(&answer.stdout, &text)
+        let value = table.extract(&answer.stdout, &text);
+        if table.secret.0 {
+            self.again.secrets.learn(value.iter().map(|value| Secret::captured(name, value)));
+        }
+        value
     }
 }
 
@@ -300,7 +308,7 @@ impl Scope for Names<'_> {
         }
         // Taken while the value is asked for, so that a value that needs itself is an error, not a loop.
         self.captured.borrow_mut().insert(name.to_owned(), Err(format!("`${{{name}}}` needs itself")));
-        let value = self.capture(tables).map_err(|why| format!("no value for `${{{name}}}`: {why}"));
+        let value = self.capture(name, tables).map_err(|why| format!("no value for `${{{name}}}`: {why}"));
         self.captured.borrow_mut().insert(name.to_owned(), value.clone());
         value
     }

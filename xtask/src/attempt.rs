@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -20,7 +19,7 @@ use crate::pipeline::line::{Line, quote_all};
 use crate::pipeline::template::Scope;
 use crate::pipeline::{Plan, Task};
 use crate::probe;
-use crate::redact::Redactor;
+use crate::secrets::{self, Secret, Secrets};
 use crate::wording;
 use crate::world::{Answer, Ask, Kind, Real, Request, Response, World};
 
@@ -51,6 +50,8 @@ pub struct Job<'a> {
     pub recorded: &'a BTreeMap<(String, String), f64>,
     /// Answers to facts that are known already.
     pub facts: &'a BTreeMap<String, Result<String, String>>,
+    /// What must not be shown. The attempt adds to it: values of environment files, captured values.
+    pub secrets: &'a Secrets,
 }
 
 /// What an attempt came to.
@@ -101,12 +102,11 @@ enum Stop {
 pub fn attempt(job: &Job<'_>, room: &Room, world: &Real) -> Finished {
     let begun = Instant::now();
     let world = world.marked(job.attempt);
-    let prepared = Prepared::new(job, &world);
-    let Prepared { env, redactor, declared } = match prepared {
-        Ok(prepared) => prepared,
+    let env = match environment(job, &world) {
+        Ok(env) => env,
         Err(failure) => return Finished::unstarted(job, failure, begun.elapsed()),
     };
-    let log = match open_log(job.log, declared.then(|| Arc::clone(&redactor))) {
+    let log = match open_log(job) {
         Ok(log) => log,
         Err(error) => {
             let failure = Failure {
@@ -123,7 +123,7 @@ pub fn attempt(job: &Job<'_>, room: &Room, world: &Real) -> Finished {
     let mut notes = Vec::new();
     let (result, last) = loop {
         tries += 1;
-        let one = Try::new(job, room, &world, &log, &redactor, &env);
+        let one = Try::new(job, room, &world, &log, &env);
         let result = one.run();
         let again = matches!(&result, Err(Stop::Failed(_))) && u64::from(tries) <= job.task.retry.0;
         one.clean_up(&mut notes);
@@ -163,12 +163,13 @@ pub fn attempt(job: &Job<'_>, room: &Room, world: &Real) -> Finished {
             hint: None,
         });
     }
+    seal(&log, &mut notes);
     if let Some(failure) = failure.as_mut().filter(|f| f.hint.is_none()) {
         let text = format!("{}\n{}", exec::tail(job.log, 200, 64 << 10).join("\n"), failure.how);
         failure.hint = job.task.hints.iter().find_map(|hint| {
             let mut said = String::new();
             hint.matches.regex().captures(&text)?.expand(&hint.say, &mut said);
-            Some(said)
+            Some(job.secrets.masked(said))
         });
     }
     // A last line in any case: if there is no room for it, something may be missing before it too.
@@ -209,33 +210,43 @@ pub fn clean_up(job: &Job<'_>, steps: &[Step], room: &Room, world: &Real) -> Cle
     let world = world.marked(job.attempt);
     let mut notes = Vec::new();
     let failed = |note: String| Cleaned { commands: Vec::new(), notes: vec![note], unlogged: None };
-    let prepared = match Prepared::new(job, &world) {
-        Ok(p) => p,
+    let env = match environment(job, &world) {
+        Ok(env) => env,
         Err(failure) => return failed(format!("{}: {}", failure.what, failure.how)),
     };
-    let mask = prepared.declared.then(|| Arc::clone(&prepared.redactor));
     // What has to be cleaned up has to be cleaned up, also if nobody can read about it.
-    let log = open_log(job.log, mask.clone()).or_else(|error| Log::lost(job.log, mask, &error));
+    let log = open_log(job).or_else(|error| Log::lost(job.log, job.secrets, &error));
     let log = match log {
         Ok(log) => log,
         Err(error) => return failed(format!("failed to make the log `{}`: {error}", job.log)),
     };
-    let one = Try::new(job, room, &world, &log, &prepared.redactor, &prepared.env);
+    let one = Try::new(job, room, &world, &log, &env);
     one.clean(steps, "teardown", &mut notes);
+    seal(&log, &mut notes);
     Cleaned { commands: one.finish().commands, notes, unlogged: log.trouble() }
 }
 
-fn open_log(path: &Utf8Path, mask: Option<Arc<Redactor>>) -> std::io::Result<Log> {
-    if let Some(folder) = path.parent() {
+fn open_log(job: &Job<'_>) -> std::io::Result<Log> {
+    if let Some(folder) = job.log.parent() {
         fs::create_dir_all(folder)?;
     }
-    Log::create(path, mask)
+    Log::create(job.log, job.secrets)
+}
+
+/// Masks what a log holds before anybody reads it. One that can't be masked is not kept.
+fn seal(log: &Log, notes: &mut Vec<String>) {
+    if let Err(error) = log.seal()
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        let kept = fs::remove_file(log.path()).map_or("and could not be removed", |()| "and was removed");
+        notes.push(format!("the log `{}` could not be searched for secrets: {error}; {kept}", log.path()));
+    }
 }
 
 impl Finished {
     /// What failed before anything began. There is a log all the same: that is where people are sent to.
     fn unstarted(job: &Job<'_>, failure: Failure, took: Duration) -> Self {
-        let unlogged = match open_log(job.log, None) {
+        let unlogged = match open_log(job) {
             Ok(log) => {
                 let _ = log.note(&format!("# failed: {}: {}", failure.what, failure.how));
                 log.trouble()
@@ -258,66 +269,11 @@ impl Finished {
     }
 }
 
-/// The environment of a task's commands, and what masks its secrets.
-struct Prepared {
-    env: Vec<(String, String)>,
-    /// Masks what is recorded: declared values, and credentials that are known by their form.
-    redactor: Arc<Redactor>,
-    /// True if there are declared values, so that the log has to be masked too.
-    declared: bool,
-}
-
-impl Prepared {
-    fn new(job: &Job<'_>, world: &dyn World) -> Result<Self, Failure> {
-        let fail = |what: String, how: String, hint: Option<String>| Failure {
-            kind: FailureKind::Environment,
-            what,
-            how,
-            hint,
-        };
-        let mut env: Vec<(String, String)> = Vec::new();
-        let mut secrets = Vec::new();
-        for path in &job.task.env_files {
-            let text = world.read(path).map_err(|e| {
-                fail(
-                    format!("the environment file `{path}`"),
-                    format!("could not be read: {e}"),
-                    Some(format!("make `{path}`")),
-                )
-            })?;
-            for (name, value) in env_lines(&String::from_utf8_lossy(&text)) {
-                if !job.task.plain.contains(&name) {
-                    secrets.push(value.clone());
-                }
-                env.push((name, value));
-            }
-        }
-        let scope = Known { run: job.run, scratch: job.scratch };
-        for (name, template) in &job.task.env {
-            let value = template
-                .fill(&scope)
-                .map_err(|why| fail(format!("the environment variable `{name}`"), why, None))?;
-            env.push((name.clone(), value));
-        }
-        for name in &job.task.secret {
-            let own = env.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-            secrets.extend(own.or_else(|| world.variable(name)));
-        }
-        let declared = !secrets.is_empty();
-        Ok(Self { env, redactor: Arc::new(Redactor::new(secrets)), declared })
-    }
-}
-
-/// The environment of a task's commands and checks.
-pub fn environment(job: &Job<'_>, world: &dyn World) -> Result<Vec<(String, String)>, Failure> {
-    Prepared::new(job, world).map(|prepared| prepared.env)
-}
-
 /// Names of the environment variables that a task sets, sorted. A file that can't be read has none here; the attempt
 /// says so.
 pub fn env_names(task: &Task, world: &dyn World) -> Vec<String> {
     let texts = task.env_files.iter().filter_map(|path| world.read(path).ok());
-    let from_files = texts.flat_map(|text| env_lines(&String::from_utf8_lossy(&text)));
+    let from_files = texts.flat_map(|text| secrets::env_lines(&String::from_utf8_lossy(&text)));
     let mut names: Vec<String> =
         from_files.map(|(name, _)| name).chain(task.env.iter().map(|(name, _)| name.clone())).collect();
     names.sort();
@@ -325,19 +281,38 @@ pub fn env_names(task: &Task, world: &dyn World) -> Vec<String> {
     names
 }
 
-/// `NAME=value` lines: comments and blank lines are passed over, `export` and one pair of quotes are taken off.
-pub fn env_lines(text: &str) -> Vec<(String, String)> {
-    text.lines()
-        .filter_map(|line| {
-            let line = line.trim();
-            let line = line.strip_prefix("export ").unwrap_or(line);
-            let (name, value) = line.split_once('=').filter(|_| !line.starts_with('#'))?;
-            let value = value.trim();
-            let unquoted =
-                ['"', '\''].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(value);
-            Some((name.trim().to_owned(), unquoted.to_owned()))
-        })
-        .collect()
+/// The environment of a task's commands and checks. The secrets in it are masked from now on.
+pub fn environment(job: &Job<'_>, world: &dyn World) -> Result<Vec<(String, String)>, Failure> {
+    let fail = |what: String, how: String, hint: Option<String>| Failure {
+        kind: FailureKind::Environment,
+        what,
+        how,
+        hint,
+    };
+    let mut env: Vec<(String, String)> = Vec::new();
+    for path in &job.task.env_files {
+        let text = world.read(path).map_err(|e| {
+            fail(
+                format!("the environment file `{path}`"),
+                format!("could not be read: {e}"),
+                Some(format!("make `{path}`")),
+            )
+        })?;
+        let lines = secrets::env_lines(&String::from_utf8_lossy(&text));
+        job.secrets.learn(secrets::of_env_file(path, &lines, &job.task.plain));
+        env.extend(lines);
+    }
+    let scope = Known { run: job.run, scratch: job.scratch };
+    for (name, template) in &job.task.env {
+        let value = template
+            .fill(&scope)
+            .map_err(|why| fail(format!("the environment variable `{name}`"), why, None))?;
+        env.push((name.clone(), value));
+    }
+    let own: Vec<(&str, &str)> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    job.secrets.learn(secrets::named(&job.task.secret, &own, &|name| world.variable(name)));
+    job.secrets.learn(secrets::named(&job.plan.secret, &own, &|_| None));
+    Ok(env)
 }
 
 /// Names that are known before anything runs.
@@ -369,7 +344,6 @@ struct Try<'a> {
     world: &'a Real,
     witness: Witness<'a>,
     log: &'a Log,
-    mask: &'a Redactor,
     env: &'a [(String, String)],
     cwd: Utf8PathBuf,
     begun: Instant,
@@ -398,7 +372,6 @@ impl<'a> Try<'a> {
         room: &'a Room,
         world: &'a Real,
         log: &'a Log,
-        mask: &'a Redactor,
         env: &'a [(String, String)],
     ) -> Self {
         let begun = Instant::now();
@@ -408,7 +381,6 @@ impl<'a> Try<'a> {
             world,
             witness: Witness { world, log },
             log,
-            mask,
             env,
             cwd: world.root().join(&job.task.cwd),
             begun,
@@ -458,7 +430,9 @@ impl<'a> Try<'a> {
         match how {
             How::Exited(0) => Ok(()),
             How::Exited(code) => {
-                // What the command said last is most often the cause.
+                // What the command said last is most often the cause. A part of a secret is found as one in the
+                // whole of the log only.
+                let _ = self.log.seal();
                 let said = exec::tail(self.job.log, 2, 4096)
                     .into_iter()
                     .rfind(|l| !l.starts_with("# ") && !l.trim().is_empty());
@@ -488,11 +462,11 @@ impl<'a> Try<'a> {
         if self.room.cancelled().is_some() && !self.shielded.get() {
             return Stop::Cancelled;
         }
-        Stop::Failed(Failure { kind, what, how: self.masked(how), hint: None })
+        Stop::Failed(Failure { kind, what: self.job.secrets.masked(what), how: self.masked(how), hint: None })
     }
 
     fn masked(&self, text: &str) -> String {
-        self.mask.mask(text).into_owned()
+        self.job.secrets.masked(text)
     }
 
     /// Each word masked; none at all if a secret lies across words, where a mask for each would not see it.
@@ -506,7 +480,7 @@ impl<'a> Try<'a> {
             if !self.facts.borrow().contains_key(name)
                 && let Some(fact) = self.job.plan.facts.iter().find(|f| f.name == name)
             {
-                let answer = probe::fact(fact, self.world);
+                let answer = self.job.secrets.veiled(probe::fact(fact, self.world));
                 self.facts.borrow_mut().insert(name.to_owned(), answer);
             }
         }
@@ -609,7 +583,16 @@ impl<'a> Try<'a> {
             let said = describe(&ended.how);
             let (stdout, stderr) =
                 (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-            for line in stdout.lines().chain(stderr.lines()).take(50) {
+            let value = table.extract(&stdout, &text);
+            let shown = if table.secret.0 {
+                // Before anybody gets to see it.
+                self.job.secrets.learn(value.iter().map(|value| Secret::captured(name, value)));
+                let _ = self.log.note("# what it printed is not shown: there is a secret in it");
+                ""
+            } else {
+                &stdout
+            };
+            for line in shown.lines().chain(stderr.lines()).take(50) {
                 let _ = self.log.note(line);
             }
             if ended.how != How::Exited(0) {
@@ -620,7 +603,7 @@ impl<'a> Try<'a> {
                     format!("`{text}`: {said}: {line}")
                 });
             }
-            return table.extract(&stdout, &text);
+            return value;
         }
         Err(format!("no condition of `capture.{name}` holds"))
     }
@@ -648,7 +631,7 @@ impl<'a> Try<'a> {
             {
                 continue;
             }
-            let finding = self.masked_finding(spec.observe(&self.context()));
+            let finding = self.job.secrets.veiled(spec.observe(&self.context()));
             let says = self.masked(&spec.says());
             let mark = if finding.is_met() { "ok" } else { "NOT OK" };
             let _ = self.log.note(&format!("# {mark}: {says}: {finding}"));
@@ -675,17 +658,6 @@ impl<'a> Try<'a> {
                 Err(Stop::Failed(Failure { kind: FailureKind::Timeout, how, ..failure }))
             }
             Some(failure) => Err(Stop::Failed(failure)),
-        }
-    }
-
-    fn masked_finding(&self, finding: Finding) -> Finding {
-        let m = |s: String| self.mask.mask(&s).into_owned();
-        match finding {
-            Finding::Met { found } => Finding::Met { found: found.map(m) },
-            Finding::Unmet { expected, found, at, hint } => {
-                Finding::Unmet { expected: m(expected), found: m(found), at: at.map(m), hint: hint.map(m) }
-            }
-            Finding::Unknown { why } => Finding::Unknown { why: m(why) },
         }
     }
 
@@ -858,18 +830,5 @@ pub fn describe(how: &How) -> String {
         How::TimedOut => "time limit".to_owned(),
         How::Cancelled => "interrupted".to_owned(),
         How::NotStarted(why) => why.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn environment_files_are_read_as_people_write_them() {
-        let text = "# comment\n\nA=1\nexport B = two words \nC=\"quoted\"\nD='x=y'\nno value\nE=\n";
-        let pairs = env_lines(text);
-        let wanted = [("A", "1"), ("B", "two words"), ("C", "quoted"), ("D", "x=y"), ("E", "")];
-        assert_eq!(pairs, wanted.map(|(n, v)| (n.to_owned(), v.to_owned())));
     }
 }

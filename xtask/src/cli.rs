@@ -79,6 +79,12 @@ pub enum Command {
     Lint,
     /// Print the JSON Schema of pipeline.toml
     Schema,
+    /// Test this program on this machine
+    Selftest {
+        /// What is tested.
+        #[command(subcommand)]
+        test: Selftest,
+    },
     /// Print a completion script
     Completions {
         /// For which shell.
@@ -87,6 +93,35 @@ pub enum Command {
     /// The id of a pipeline, with the arguments of `run`
     #[command(external_subcommand)]
     Pipeline(Vec<String>),
+}
+
+/// What can be tested.
+#[derive(Debug, Subcommand)]
+pub enum Selftest {
+    /// Send secrets through everything that writes or shows something, and look for what comes through
+    Redaction,
+    /// What the tasks of the test run: print variables, or words that name none, in every form
+    #[command(hide = true)]
+    Emit(EmitArgs),
+}
+
+/// What a task of the test prints.
+#[derive(Debug, Clone, Args)]
+pub struct EmitArgs {
+    /// The variables; all of the test if none is named
+    pub names: Vec<String>,
+    /// As they are, nothing else
+    #[arg(long)]
+    pub bare: bool,
+    /// So many characters before them, so that what cuts a line cuts a value
+    #[arg(long, default_value_t = 0)]
+    pub before: usize,
+    /// Instead, copy the logs of these tasks as they are now into this file
+    #[arg(long, value_name = "FILE")]
+    pub copy_logs: Option<Utf8PathBuf>,
+    /// The exit code
+    #[arg(long, default_value_t = 0)]
+    pub exit: u8,
 }
 
 /// How to run.

@@ -17,7 +17,7 @@ use crate::ledger::event::{
     CheckRecord, Concluded, Drifted, Event, FactTold, Failure, Git, Probed, RunStarted, TaskEnded,
     TaskStarted, Tool, TornDown,
 };
-use crate::ledger::store::{Home, Ledger};
+use crate::ledger::store::{Home, Ledger, Withheld};
 use crate::ledger::{Attempt, History, Outcome};
 use crate::observed::{FileView, Observed, Probe, Unreadable};
 use crate::pipeline::file::Step;
@@ -25,6 +25,7 @@ use crate::pipeline::template::NoScope;
 use crate::pipeline::{Plan, Task, condition};
 use crate::probe;
 use crate::schedule::{self, Queue};
+use crate::secrets::Secrets;
 use crate::status::{self, Reason, Row, State};
 use crate::ui::{LogEnd, Ui};
 use crate::wait::{self, Outlook, Watcher};
@@ -127,6 +128,8 @@ pub struct Run<'a> {
     pub room: &'a Room,
     /// What a person sees meanwhile.
     pub ui: &'a Ui,
+    /// What must not be shown or recorded.
+    pub secrets: &'a Secrets,
     /// Id of the run.
     pub id: String,
     /// Who runs.
@@ -191,6 +194,8 @@ struct Loop<'a, 'b> {
     stop: bool,
     ledger_failure: Option<anyhow::Error>,
     log_failure: Option<anyhow::Error>,
+    /// A record that was not written, because a secret would have stood in it.
+    withheld: Option<anyhow::Error>,
 }
 
 /// Does what can be done.
@@ -218,6 +223,7 @@ pub fn drive(mut run: Run<'_>, asked: &Asked) -> Ran {
         stop: false,
         ledger_failure: None,
         log_failure: None,
+        withheld: None,
         run: &mut run,
         asked,
     };
@@ -230,8 +236,9 @@ pub fn drive(mut run: Run<'_>, asked: &Asked) -> Ran {
     this.leave();
     let (rows, observed) = (std::mem::take(&mut this.rows), std::mem::take(&mut this.observed));
     let ran = std::mem::take(&mut this.ran);
+    let ledger_failure = this.ledger_failure.take().or(this.withheld.take());
+    let log_failure = this.log_failure.take();
     let (started, recorded) = (this.attempts.len(), this.begun);
-    let (ledger_failure, log_failure) = (this.ledger_failure.take(), this.log_failure.take());
     Ran {
         recorded,
         rows: rows.into_iter().flatten().collect(),
@@ -424,6 +431,8 @@ impl Loop<'_, '_> {
             let started =
                 run_started(self.run.plan, self.run.instance.clone(), self.run.arguments.clone(), git);
             if !self.append(None, &Event::RunStarted(started.clone())) {
+                // Nothing is recorded of a run whose beginning is withheld.
+                self.begun = self.withheld.is_none();
                 return false;
             }
             self.run.history.run = Some(started);
@@ -441,8 +450,14 @@ impl Loop<'_, '_> {
                 true
             }
             Err(error) => {
-                self.ledger_failure = Some(error);
-                self.give_up();
+                // The file is fine where a record was withheld: what is under way can be recorded.
+                if error.is::<Withheld>() {
+                    self.stop = true;
+                    self.withheld.get_or_insert(error);
+                } else {
+                    self.ledger_failure.get_or_insert(error);
+                    self.give_up();
+                }
                 false
             }
         }
@@ -487,6 +502,10 @@ impl Loop<'_, '_> {
             if past.torn_down || !(died || self.run.history.open_runs.contains(&last.run)) {
                 continue;
             }
+            if died && let Some(log) = self.run.home.recorded_log(&last.started.log) {
+                // Nobody did it when the run was killed.
+                let _ = exec::seal(&log, self.run.secrets);
+            }
             let task = self.run.plan.task(ix);
             let mut steps: Vec<Step> = if died { task.finally.clone() } else { Vec::new() };
             steps.extend(task.teardown.iter().cloned());
@@ -523,6 +542,7 @@ impl Loop<'_, '_> {
             scratch: &scratch,
             recorded: &BTreeMap::new(),
             facts: &self.observed.facts,
+            secrets: self.run.secrets,
         };
         let cleaned = attempt::clean_up(&job, steps, self.run.room, self.run.world);
         let _ = std::fs::remove_dir_all(&scratch);
@@ -597,6 +617,7 @@ impl Loop<'_, '_> {
 
     /// Puts an answer on record if it is news.
     fn note(&mut self, need: NeedIx, probe: Probe) {
+        let probe = self.run.secrets.veiled(probe);
         let name = &self.run.plan.prerequisites[need.0].name;
         if self.run.history.probes.get(name).map(|(p, _)| p) != Some(&probe) {
             let at = self.run.world.now();
@@ -682,6 +703,7 @@ impl Loop<'_, '_> {
     /// Asks for facts and records the answers that are news.
     fn ask_facts(&mut self, names: &[String]) {
         for (fact, answer) in probe::facts(self.run.plan, names, self.run.world) {
+            let answer = self.run.secrets.veiled(answer);
             if self.run.history.facts.get(&fact) != Some(&answer) {
                 let (value, why) = (answer.clone().ok(), answer.clone().err());
                 self.record(None, &Event::FactTold(FactTold { fact: fact.clone(), value, why }));
@@ -756,6 +778,7 @@ impl Loop<'_, '_> {
             observed: &self.observed,
             home: self.run.home,
             world: self.run.world,
+            secrets: self.run.secrets,
         };
         let looked: Vec<TaskIx> = looked.into_iter().filter(|ix| again.lacks(*ix).is_none()).collect();
         let found = again.all(&looked, Extent::Outside, self.asked.jobs, &|_, _| {});
@@ -864,6 +887,7 @@ impl Loop<'_, '_> {
         let finished = self.plan().all().filter(|ix| self.asked.selected[ix.0] && self.settled[ix.0]).count();
         self.run.ui.begin(total, finished);
         let (room, world, plan, inbox) = (self.run.room, self.run.world, self.run.plan, self.run.inbox);
+        let secrets = self.run.secrets;
         std::thread::scope(|scope| {
             let mut under_way = 0;
             loop {
@@ -873,7 +897,7 @@ impl Loop<'_, '_> {
                     under_way += 1;
                     let done = inbox.sender();
                     scope.spawn(move || {
-                        let job = prepared.job(plan, plan.task(ix));
+                        let job = prepared.job(plan, plan.task(ix), secrets);
                         let finished = match &prepared.unread {
                             None => attempt::attempt(&job, room, world),
                             Some(unread) => attempt::refuse(&job, unread),
@@ -941,6 +965,7 @@ impl Loop<'_, '_> {
             log: log.clone(),
             git,
         };
+        let started = self.run.secrets.veiled(started);
         if !self.record(Some(&task.id), &Event::TaskStarted(Box::new(started.clone()))) {
             self.queue.release(plan, ix);
             return None;
@@ -974,8 +999,10 @@ impl Loop<'_, '_> {
         let mut out = BTreeMap::new();
         for measure in &self.plan().task(ix).measures {
             let Some((task, name)) = measure.taken_from() else { continue };
+            // A name with a secret in it is masked on record.
+            let recorded = self.run.secrets.mask(name);
             let ended = self.run.history.task(task).last.as_ref().and_then(|a| a.ended.as_ref());
-            if let Some(m) = ended.and_then(|(_, e)| e.measurements.iter().find(|m| m.name == name)) {
+            if let Some(m) = ended.and_then(|(_, e)| e.measurements.iter().find(|m| m.name == recorded)) {
                 out.insert((task.to_owned(), name.to_owned()), m.value);
             }
         }
@@ -1005,6 +1032,7 @@ impl Loop<'_, '_> {
             subjects: finished.subjects,
             log: finished.log,
         };
+        let ended = self.run.secrets.veiled(ended);
         self.attempts.push((ix, started.attempt.clone(), started.number));
         self.ran[ix.0] = true;
         self.revive[ix.0] = false;
@@ -1098,7 +1126,7 @@ impl Loop<'_, '_> {
 
     /// Makes the checks of gates and criteria, and records findings that are news.
     fn conclude(&mut self) {
-        if self.run.room.cancelled().is_some() || self.ledger_failure.is_some() {
+        if self.run.room.cancelled().is_some() || self.ledger_failure.is_some() || self.withheld.is_some() {
             return;
         }
         let plan = self.run.plan;
@@ -1114,18 +1142,18 @@ impl Loop<'_, '_> {
                 continue;
             }
             let key = (about.to_owned(), title.clone());
-            let stands_on = probe::stands_on(checks, self.run.world);
+            let stands_on = probe::stands_on(checks, self.run.world, self.run.secrets);
             let known = self.run.history.conclusions.get(&key);
             // Checks that read nothing but files find the same in the same files.
             if checks.iter().all(|c| c.check.is_local()) && known.is_some_and(|k| k.stands_on == stands_on) {
                 continue;
             }
-            let found = Concluded {
+            let found = self.run.secrets.veiled(Concluded {
                 about: about.to_owned(),
                 title: title.clone(),
                 stands_on,
                 checks: observe_all(checks.iter(), self.run.world, ".".into(), &self.observed.facts),
-            };
+            });
             if self.run.history.conclusions.get(&key) != Some(&found) {
                 self.record(None, &Event::Concluded(found.clone()));
                 self.run.history.conclusions.insert(key, found);
@@ -1145,7 +1173,7 @@ impl Loop<'_, '_> {
             if !matches!(row.state, State::Blocked | State::Waiting | State::Ready) {
                 continue;
             }
-            let left = status::left(row);
+            let left = self.run.secrets.veiled(status::left(row));
             let id = row.id.clone();
             if self.run.history.task(&id).left.as_ref() == Some(&left) {
                 continue;
@@ -1176,7 +1204,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn job<'p>(&'p self, plan: &'p Plan, task: &'p Task) -> Job<'p> {
+    fn job<'p>(&'p self, plan: &'p Plan, task: &'p Task, secrets: &'p Secrets) -> Job<'p> {
         Job {
             plan,
             task,
@@ -1186,6 +1214,7 @@ impl Prepared {
             scratch: &self.scratch,
             recorded: &self.recorded,
             facts: &self.facts,
+            secrets,
         }
     }
 }

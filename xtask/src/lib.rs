@@ -19,6 +19,8 @@ pub mod view;
 pub mod world;
 pub mod probe;
 pub mod redact;
+pub mod texts;
+pub mod secrets;
 pub mod exec;
 pub mod attempt;
 pub mod again;

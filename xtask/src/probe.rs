@@ -18,6 +18,8 @@ use crate::pipeline::plan::Fact;
 use crate::pipeline::read::Pattern;
 use crate::pipeline::template::NoScope;
 use crate::pipeline::{Plan, Prerequisite, Task, condition};
+use crate::redact;
+use crate::secrets::Secrets;
 use crate::wording;
 use crate::world::{Answer, Ask, Kind, World};
 
@@ -391,14 +393,20 @@ fn subjects(all: impl Iterator<Item = Subject>, world: &dyn World, out: &mut Fil
     }
 }
 
-/// Digest of what checks say and of the files that they read.
-pub fn stands_on(checks: &[CheckSpec], world: &dyn World) -> Digest {
+/// Digest of what checks say and of the files that they read. Of a secret in it there is no more than its stand-in: it
+/// could be guessed from the digest.
+pub fn stands_on(checks: &[CheckSpec], world: &dyn World, secrets: &Secrets) -> Digest {
     let mut view = FileView::default();
     subjects(checks.iter().flat_map(|c| c.check.subjects()), world, &mut view);
     let mut hasher = blake3::Hasher::new();
     for check in checks {
         // The parameters as they are kept: a title may stand for many of them.
-        hasher.update(format!("{:?}\n", check.check).as_bytes());
+        let parameters = format!("{:?}\n", check.check);
+        let masked = secrets.mask(&parameters);
+        hasher.update(masked.as_bytes());
+        if masked != parameters {
+            hasher.update(redact::stand_in(&parameters).as_bytes());
+        }
     }
     for (path, digest) in &view.subjects {
         hasher.update(format!("{path}\n{digest:?}\n").as_bytes());

@@ -1,18 +1,20 @@
 //! Masks secrets in text that is kept or shown: logs, evidence, reports, messages.
 //!
 //! Two kinds of secrets are known. *Declared* values come from the caller and are found in every
-//! form in which a tool may print them: as they are, line by line, in base64, percent-encoded and
-//! escaped for JSON. *Well-known* credentials are found by their shape alone (cloud and forge
+//! form in which a tool may print them: as they are, line by line, in base64, percent-encoded, and
+//! quoted for JSON, a shell, a pattern or HTML. *Well-known* credentials are found by their shape alone (cloud and forge
 //! tokens, private keys, passwords in addresses). Shapes are chosen so that digests, git hashes and
 //! key fingerprints are left alone: a mask over those would take the evidence away with the secret.
 //!
-//! This module is pure. It knows no file, no environment and no task.
+//! This module is pure. It knows no file, no environment and no task; who declares what is the concern
+//! of [`secrets`](crate::secrets).
 //!
 //! Masking is a function of the text alone: [`Redactor::mask_bytes`] and any sequence of
-//! [`Stream::push`] over the same bytes give the same result, however the bytes are cut.
+//! [`Stream::push`] over the same bytes give the same result, however the bytes are cut. It takes time
+//! in proportion to the text, whatever the values look like.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -36,10 +38,56 @@ const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// The longest private key block, in bytes. The rest of a block that never ends is shown again
 /// after so much, or one stray header would hide the rest of a log.
-const LONGEST_KEY: usize = 16 * 1024;
+pub const LONGEST_KEY: usize = 16 * 1024;
 
 /// The longest first line of a private key block, in bytes.
 const LONGEST_KEY_HEADER: usize = 96;
+
+/// What is recorded in place of a secret with which later values are compared: it tells two values apart but for one
+/// pair in 65 536, and next to nothing about a value that can't be guessed in as many tries.
+pub fn stand_in(value: &str) -> String {
+    let digest = blake3::Hasher::new().update(b"xtask secret\0").update(value.as_bytes()).finalize();
+    let [high, low, ..] = digest.as_bytes();
+    format!("{MASK}:{high:02x}{low:02x}")
+}
+
+/// True for what [`stand_in`] makes.
+pub fn is_stand_in(text: &str) -> bool {
+    let digits = text.strip_prefix(MASK).and_then(|rest| rest.strip_prefix(':'));
+    digits.is_some_and(|digits| {
+        digits.len() == 4 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
+/// True if two values are the same, each given as it is or by its stand-in.
+pub fn is_same(one: &str, other: &str) -> bool {
+    one == other
+        || is_stand_in(one) && !is_stand_in(other) && stand_in(other) == one
+        || is_stand_in(other) && !is_stand_in(one) && stand_in(one) == other
+}
+
+/// Values that configure something and are no secret, although they are long enough to be one.
+const COMMON: &[&str] = &[
+    "development",
+    "production",
+    "localhost",
+    "disabled",
+    "postgres",
+    "not-configured",
+    "change-me",
+    "0.0.0.0:8000",
+];
+
+/// A declared value of fewer characters may turn up by chance.
+pub const CERTAIN: usize = 8;
+
+/// True if a value can be taken for a secret wherever it turns up: it has at least [`CERTAIN`] characters, and is
+/// neither a number nor one of the words that every configuration has.
+pub fn is_certain(value: &str) -> bool {
+    value.chars().count() >= CERTAIN
+        && value.parse::<f64>().is_err()
+        && !COMMON.contains(&value.to_lowercase().as_str())
+}
 
 /// Credentials that are known by their shape.
 ///
@@ -85,11 +133,10 @@ pub struct Redactor {
 
 /// All forms of all declared values.
 struct Declared {
-    /// Any of the forms, the longest first: of two that begin together the longer one is masked.
-    any: Regex,
-    /// The same forms by their first byte, to tell whether text ends in the beginning of one.
-    by_first: Vec<Vec<Box<[u8]>>>,
-    longest: usize,
+    /// Forms on one line. They are also found where a line ends inside of them, as base64 is mostly printed.
+    on_one_line: Trie,
+    /// Forms with line feeds of their own.
+    on_several: Trie,
 }
 
 impl Redactor {
@@ -108,48 +155,57 @@ impl Redactor {
         Redactor { declared: Declared::new(&all).map(Arc::new) }
     }
 
-    /// `text` with every secret replaced by [`MASK`]; borrowed if there is none.
+    /// `text` with every secret replaced by [`MASK`]; borrowed if there is none. Also the beginning of a declared value
+    /// and of a well-known credential is masked where the text was cut to fit, which our own texts show by `…`.
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        match self.mask_bytes(text.as_bytes()) {
-            Cow::Borrowed(_) => Cow::Borrowed(text),
+        let mut found = self.secrets(text.as_bytes(), 0, Lines::Any);
+        if text.contains(CUT) {
+            let shapes =
+                CUT_SHAPES.find_iter(text.as_bytes()).map(|shape| shape.start()..shape.end() - CUT.len());
+            found.extend(shapes.map(|s| password(text.as_bytes(), &s).unwrap_or(s.start)..s.end));
+            if let Some(declared) = &self.declared {
+                declared.find_cut(text, &mut found);
+            }
+            found = merged(found);
+        }
+        match masked(text.as_bytes(), &found) {
+            None => Cow::Borrowed(text),
             // Every form and every shape begins and ends between two characters, so nothing is lost.
-            Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+            Some(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         }
     }
 
-    /// The same for bytes that need not be UTF-8.
+    /// The same for bytes that need not be UTF-8 and were not cut.
     pub fn mask_bytes<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        let secrets = self.secrets(text, 0);
-        if secrets.is_empty() {
-            return Cow::Borrowed(text);
-        }
-        let mut masked = Vec::with_capacity(text.len());
-        let mut at = 0;
-        for secret in secrets {
-            masked.extend_from_slice(&text[at..secret.start]);
-            masked.extend_from_slice(MASK.as_bytes());
-            at = secret.end;
-        }
-        masked.extend_from_slice(&text[at..]);
-        Cow::Owned(masked)
+        masked(text, &self.secrets(text, 0, Lines::Any)).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
     /// Whether `text` holds a declared value in any of its forms. Well-known credentials do not
     /// count: this answers "may this be written down", for which only a declared value is certain.
     pub fn holds_secret(&self, text: &str) -> bool {
-        self.declared.as_ref().is_some_and(|declared| declared.any.is_match(text.as_bytes()))
+        self.declared.as_ref().is_some_and(|declared| {
+            let mut found = Vec::new();
+            declared.find(text.as_bytes(), 0, Lines::Any, &mut found);
+            !found.is_empty()
+        })
     }
 
     /// The same masking for text that comes in pieces.
     pub fn stream(&self) -> Stream {
-        Stream { redactor: self.clone(), buffer: Vec::new(), before: 0, covered: 0 }
+        Stream { redactor: self.clone(), lines: Lines::Any, buffer: Vec::new(), before: 0, covered: 0 }
+    }
+
+    /// The same for text that somebody waits for: the end of a line is given out at once, so a value that
+    /// is broken over two lines is not found.
+    pub fn live_stream(&self) -> Stream {
+        Stream { lines: Lines::Whole, ..self.stream() }
     }
 
     /// The parts of `text`, at or after `from`, that are to be masked: in order, not overlapping.
-    fn secrets(&self, text: &[u8], from: usize) -> Vec<Range<usize>> {
+    fn secrets(&self, text: &[u8], from: usize, lines: Lines) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         if let Some(declared) = &self.declared {
-            declared.find(text, from, &mut found);
+            declared.find(text, from, lines, &mut found);
         }
         find_well_known(text, from, &mut found);
         find_keys(text, from, &mut found);
@@ -157,9 +213,9 @@ impl Redactor {
     }
 
     /// Up to where `text` can be judged without knowing what follows it.
-    fn settled(&self, text: &[u8], from: usize) -> usize {
+    fn settled(&self, text: &[u8], from: usize, lines: Lines) -> usize {
         let word = word_start(text, text.len(), from);
-        let value = self.declared.as_ref().and_then(|declared| declared.unfinished(text, from));
+        let value = self.declared.as_ref().and_then(|declared| declared.unfinished(text, from, lines));
         let key = unfinished_key(text, from);
         // A word is judged as a whole, so that what its end means does not depend on the cut.
         [value, key].into_iter().flatten().map(|at| word_start(text, at, from)).fold(word, usize::min)
@@ -176,49 +232,287 @@ impl Default for Redactor {
 /// Says how much is masked, not what.
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let n_forms = self.declared.as_ref().map_or(0, |d| d.by_first.iter().map(Vec::len).sum());
-        f.debug_struct("Redactor").field("n_forms", &n_forms).finish_non_exhaustive()
+        f.debug_struct("Redactor").field("has_declared", &self.declared.is_some()).finish_non_exhaustive()
     }
+}
+
+/// Whether a form may go on after the end of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    Any,
+    Whole,
 }
 
 impl Declared {
     fn new(forms: &BTreeSet<String>) -> Option<Declared> {
-        let mut longest_first: Vec<&str> = forms.iter().map(String::as_str).collect();
-        longest_first.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        let longest = longest_first.first()?.len();
-        let pattern = longest_first.iter().map(|form| regex::escape(form)).collect::<Vec<_>>().join("|");
-        // The default limit is meant for expressions from outside; these are literals of our own, and
-        // a certificate with its forms is large.
-        let any = RegexBuilder::new(&pattern)
-            .size_limit(usize::MAX)
-            .build()
-            .expect("escaped text is a valid expression");
-        let mut by_first = vec![Vec::new(); 256];
-        for form in longest_first {
-            by_first[usize::from(form.as_bytes()[0])].push(form.as_bytes().into());
-        }
-        Some(Declared { any, by_first, longest })
+        let is_broken = |form: &&String| form.contains(['\n', '\r']);
+        (!forms.is_empty()).then(|| Declared {
+            on_one_line: Trie::new(forms.iter().filter(|form| !is_broken(form))),
+            on_several: Trie::new(forms.iter().filter(is_broken)),
+        })
     }
 
     /// Every occurrence, also one that overlaps another: what is left of the second would otherwise
     /// be shown.
-    fn find(&self, text: &[u8], from: usize, found: &mut Vec<Range<usize>>) {
-        let mut at = from;
-        while let Some(secret) = self.any.find_at(text, at) {
-            found.push(secret.range());
-            at = secret.start() + 1;
-        }
+    fn find(&self, text: &[u8], from: usize, lines: Lines, found: &mut Vec<Range<usize>>) {
+        self.on_one_line.find(text, from, lines, found);
+        self.on_several.find(text, from, Lines::Whole, found);
     }
 
     /// Where `text` may be in the middle of a value: the first such place.
-    fn unfinished(&self, text: &[u8], from: usize) -> Option<usize> {
-        let first = text.len().saturating_sub(self.longest - 1).max(from);
-        (first..text.len()).find(|&at| {
-            let rest = &text[at..];
-            self.by_first[usize::from(rest[0])]
-                .iter()
-                .any(|form| form.len() > rest.len() && form.starts_with(rest))
+    fn unfinished(&self, text: &[u8], from: usize, lines: Lines) -> Option<usize> {
+        let one = self.on_one_line.unfinished(text, from, lines);
+        let several = self.on_several.unfinished(text, from, Lines::Whole);
+        one.into_iter().chain(several).min()
+    }
+
+    /// Beginnings of values at the places where a text was cut.
+    fn find_cut(&self, text: &str, found: &mut Vec<Range<usize>>) {
+        for (end, _) in text.match_indices(CUT) {
+            let start = self.unfinished(&text.as_bytes()[..end], 0, Lines::Whole);
+            let part = start.filter(|start| text[*start..end].chars().count() >= SHORTEST);
+            found.extend(part.map(|start| start..end));
+        }
+    }
+}
+
+/// What stands where a text was cut to fit, see [`wording::first_line`](crate::wording::first_line).
+const CUT: &str = "…";
+
+/// Beginnings of [`WELL_KNOWN`] credentials before it. An address is cut in its password or after its port: a port has
+/// digits only.
+static CUT_SHAPES: LazyLock<Regex> = LazyLock::new(|| {
+    let shapes = [
+        r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA|ANVA|AIPA|AIza|eyJ)[A-Za-z0-9_.-]{4,}",
+        r"\b(?:gh[pousr]_|github_pat_|glpat-|npm_|dckr_pat_|xox[abeoprs]-)[A-Za-z0-9_-]{4,}",
+        r#"://[^\s/?#@:"'<>]*:[0-9]*[^\s/?#"'<>0-9\x80-\xff][^\s/?#"'<>\x80-\xff]*"#,
+    ];
+    Regex::new(&format!("(?-u)(?:{}){CUT}", shapes.join("|"))).expect("the shapes are valid expressions")
+});
+
+/// Adds a range, into the last one if they overlap.
+fn add(found: &mut Vec<Range<usize>>, range: Range<usize>) {
+    match found.last_mut() {
+        Some(last) if range.start >= last.start && range.start < last.end => {
+            last.end = last.end.max(range.end);
+        }
+        _ => found.push(range),
+    }
+}
+
+/// Forms by their common beginnings, as an automaton (Aho and Corasick, 1975): it reads each byte once, however the
+/// forms overlap and repeat themselves. After each byte its state is the longest end of the text that a form begins
+/// with, so it tells as well what has to be kept back.
+///
+/// The automata of the regex crate tell only one of several occurrences that overlap, and not what a text may be
+/// the beginning of. They are much faster, though, so they look for the places where this one has to start.
+struct Trie {
+    nodes: Vec<Node>,
+    /// Children of the root by their byte.
+    first: Box<[u32; 256]>,
+    /// Length of the longest form.
+    longest: usize,
+    /// The first bytes of every form, also with the end of a line in them; nothing if there is no form.
+    openings: Option<Regex>,
+}
+
+/// The beginning of a form.
+struct Node {
+    byte: u8,
+    /// The first child, and the next child of the same parent; the root if there is none.
+    child: u32,
+    next: u32,
+    /// The longest proper end of this beginning that is one too.
+    fail: u32,
+    /// Its length, and that of the longest form that ends here; 0 if none does.
+    depth: u32,
+    whole: u32,
+}
+
+const ROOT: u32 = 0;
+
+/// How many bytes of a form are its opening. All forms are at least as long.
+const OPENING: usize = 4;
+
+/// How the end of a line is written. Two in a row end a paragraph, and no form goes on after that.
+const LINE_ENDS: [&[u8]; 2] = [b"\n", b"\r\n"];
+
+impl Trie {
+    fn new<'f>(forms: impl Iterator<Item = &'f String>) -> Trie {
+        let root = Node { byte: 0, child: ROOT, next: ROOT, fail: ROOT, depth: 0, whole: 0 };
+        let mut trie = Trie { nodes: vec![root], first: Box::new([ROOT; 256]), longest: 0, openings: None };
+        let mut openings = BTreeSet::new();
+        for form in forms {
+            openings.insert(&form.as_bytes()[..OPENING]);
+            let end = form.bytes().fold(ROOT, |node, byte| trie.child_or_new(node, byte));
+            trie.nodes[end as usize].whole = trie.nodes[end as usize].depth;
+            trie.longest = trie.longest.max(form.len());
+        }
+        // By length: what a node falls back to is shorter than the node.
+        let mut queue: VecDeque<u32> = trie.children(ROOT).collect();
+        while let Some(node) = queue.pop_front() {
+            let fallback = trie.nodes[node as usize].fail;
+            for child in trie.children(node).collect::<Vec<_>>() {
+                let fail = trie.step(fallback, trie.nodes[child as usize].byte);
+                let shorter = trie.nodes[fail as usize].whole;
+                let new = &mut trie.nodes[child as usize];
+                new.fail = fail;
+                new.whole = new.whole.max(shorter);
+                queue.push_back(child);
+            }
+        }
+        trie.openings = openings_regex(&openings);
+        trie
+    }
+
+    fn child_or_new(&mut self, node: u32, byte: u8) -> u32 {
+        if let Some(child) = self.child(node, byte) {
+            return child;
+        }
+        let new = u32::try_from(self.nodes.len()).expect("fewer than four billion bytes of secrets");
+        let parent = &mut self.nodes[node as usize];
+        let next = std::mem::replace(&mut parent.child, new);
+        let depth = parent.depth + 1;
+        self.nodes.push(Node { byte, child: ROOT, next, fail: ROOT, depth, whole: 0 });
+        if node == ROOT {
+            self.first[usize::from(byte)] = new;
+        }
+        new
+    }
+
+    fn children(&self, node: u32) -> impl Iterator<Item = u32> {
+        let some = |node: u32| (node != ROOT).then_some(node);
+        std::iter::successors(some(self.nodes[node as usize].child), move |child| {
+            some(self.nodes[*child as usize].next)
         })
+    }
+
+    fn child(&self, node: u32, byte: u8) -> Option<u32> {
+        if node == ROOT {
+            let child = self.first[usize::from(byte)];
+            return (child != ROOT).then_some(child);
+        }
+        self.children(node).find(|child| self.nodes[*child as usize].byte == byte)
+    }
+
+    fn step(&self, mut node: u32, byte: u8) -> u32 {
+        loop {
+            match self.child(node, byte) {
+                Some(child) => return child,
+                None if node == ROOT => return ROOT,
+                None => node = self.nodes[node as usize].fail,
+            }
+        }
+    }
+
+    /// Every place in `text`, from `from` on, at which a form ends: of those that end there the longest.
+    fn find(&self, text: &[u8], from: usize, lines: Lines, found: &mut Vec<Range<usize>>) {
+        let mut at = from;
+        while let Some(opening) = self.openings.as_ref().and_then(|openings| openings.find_at(text, at)) {
+            let mut reading = Reading::new(self, lines);
+            at = opening.start();
+            while at < text.len() {
+                let whole = reading.read(text, at);
+                at += 1;
+                if whole > 0 {
+                    add(found, reading.start(at, whole)..at);
+                }
+                if reading.node == ROOT {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Where the longest beginning of a form that is not yet at its end starts, at the end of `text`.
+    fn unfinished(&self, text: &[u8], from: usize, lines: Lines) -> Option<usize> {
+        let reach = match lines {
+            Lines::Any => self.longest * (1 + LINE_ENDS[1].len()),
+            Lines::Whole => self.longest,
+        };
+        let mut reading = Reading::new(self, lines);
+        for at in text.len().saturating_sub(reach).max(from)..text.len() {
+            reading.read(text, at);
+        }
+        let node = |at: u32| &self.nodes[at as usize];
+        while reading.node != ROOT && node(reading.node).child == ROOT {
+            reading.node = node(reading.node).fail;
+        }
+        let depth = node(reading.node).depth as usize;
+        (depth > 0).then(|| reading.start(text.len(), depth))
+    }
+}
+
+fn openings_regex(openings: &BTreeSet<&[u8]>) -> Option<Regex> {
+    let mut patterns = BTreeSet::new();
+    for opening in openings {
+        let literal = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+        patterns.insert(literal(opening));
+        for (n, line_end) in (1..OPENING).flat_map(|n| LINE_ENDS.map(|line_end| (n, line_end))) {
+            let (head, tail) = opening.split_at(n);
+            patterns.insert(literal(&[head, line_end, &tail[..1]].concat()));
+        }
+    }
+    let any = patterns.into_iter().collect::<Vec<_>>().join("|");
+    // The default limit is meant for expressions from outside.
+    let regex = RegexBuilder::new(&format!("(?s-u){any}")).size_limit(usize::MAX).build();
+    (!any.is_empty()).then(|| regex.expect("escaped bytes are a valid expression"))
+}
+
+/// A reader in the middle of a text.
+struct Reading<'t> {
+    trie: &'t Trie,
+    lines: Lines,
+    node: u32,
+    /// Bytes of line ends that may lie in what the node stands for.
+    line_ends: Vec<usize>,
+}
+
+impl<'t> Reading<'t> {
+    fn new(trie: &'t Trie, lines: Lines) -> Self {
+        Self { trie, lines, node: ROOT, line_ends: Vec::new() }
+    }
+
+    /// Reads a byte; returns the length of the longest form that ends with it, 0 if none does.
+    fn read(&mut self, text: &[u8], at: usize) -> usize {
+        if self.node != ROOT && self.lines == Lines::Any && matches!(text[at], b'\n' | b'\r') {
+            let is_first = self.line_ends.last().is_none_or(|last| *last + 1 < at);
+            if is_first || text[at] == b'\n' && text[at - 1] == b'\r' {
+                self.line_ends.push(at);
+            } else {
+                self.go(ROOT);
+            }
+            return 0;
+        }
+        if self.line_ends.last().is_some_and(|last| text[*last] == b'\r' && *last + 1 == at) {
+            // A carriage return alone ends no line.
+            self.go(ROOT);
+        }
+        self.go(self.trie.step(self.node, text[at]));
+        self.trie.nodes[self.node as usize].whole as usize
+    }
+
+    fn go(&mut self, node: u32) {
+        self.node = node;
+        if node == ROOT {
+            self.line_ends.clear();
+        }
+    }
+
+    /// Where the last `n_bytes` before `end` begin, those of line ends not counted.
+    fn start(&self, end: usize, n_bytes: usize) -> usize {
+        let ends = &self.line_ends;
+        // Each line end that lies inside moves the start back by one, so that more of them may lie inside.
+        let (mut low, mut high) = (0, ends.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if ends[middle] + (ends.len() - middle) + n_bytes <= end {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        end - n_bytes - (ends.len() - low)
     }
 }
 
@@ -229,6 +523,7 @@ impl Declared {
 #[derive(Debug)]
 pub struct Stream {
     redactor: Redactor,
+    lines: Lines,
     /// Text that is not given out yet, after `before` bytes (none or one) that are, and that tell
     /// whether a word begins here.
     buffer: Vec<u8>,
@@ -241,8 +536,13 @@ impl Stream {
     /// Takes the next piece and returns what is certain by now.
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         self.buffer.extend_from_slice(piece);
-        let settled = self.redactor.settled(&self.buffer, self.before);
+        let settled = self.redactor.settled(&self.buffer, self.before, self.lines);
         self.give(settled)
+    }
+
+    /// From here on masks with another redactor, which knows more.
+    pub fn know(&mut self, redactor: Redactor) {
+        self.redactor = redactor;
     }
 
     /// Returns the rest: there is nothing more to come.
@@ -257,7 +557,7 @@ impl Stream {
         }
         let mut out = Vec::with_capacity(end - self.before);
         let mut at = self.before.max(self.covered).min(end);
-        for secret in self.redactor.secrets(&self.buffer, self.before) {
+        for secret in self.redactor.secrets(&self.buffer, self.before, self.lines) {
             if secret.start >= end {
                 break;
             }
@@ -291,17 +591,18 @@ fn is_space(byte: u8) -> bool {
 fn find_well_known(text: &[u8], from: usize, found: &mut Vec<Range<usize>>) {
     let mut at = from;
     while let Some(shape) = WELL_KNOWN.find_at(text, at) {
-        found.push(password(text, shape.range()).unwrap_or(shape.range()));
+        let shape_of = shape.range();
+        found.push(password(text, &shape_of).map_or(shape_of, |start| start..shape.end() - 1));
         at = shape.end();
     }
 }
 
-/// The password in `://user:password@`, if that is what was found: the rest of an address is worth
+/// Where the password begins in `://user:password@`, if that is what was found: the rest of an address is worth
 /// reading.
-fn password(text: &[u8], shape: Range<usize>) -> Option<Range<usize>> {
+fn password(text: &[u8], shape: &Range<usize>) -> Option<usize> {
     let user = text[shape.clone()].strip_prefix(b"://")?;
     let colon = user.iter().position(|byte| *byte == b':')?;
-    Some(shape.start + 3 + colon + 1..shape.end - 1)
+    Some(shape.start + 3 + colon + 1)
 }
 
 /// Private key blocks, from header to footer.
@@ -345,6 +646,22 @@ fn may_become_header(text: &[u8]) -> bool {
     }
 }
 
+/// `text` with these parts replaced; nothing if there are none.
+fn masked(text: &[u8], secrets: &[Range<usize>]) -> Option<Vec<u8>> {
+    if secrets.is_empty() {
+        return None;
+    }
+    let mut masked = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for secret in secrets {
+        masked.extend_from_slice(&text[at..secret.start]);
+        masked.extend_from_slice(MASK.as_bytes());
+        at = secret.end;
+    }
+    masked.extend_from_slice(&text[at..]);
+    Some(masked)
+}
+
 fn merged(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
     found.sort_by_key(|range| range.start);
     let mut merged: Vec<Range<usize>> = Vec::with_capacity(found.len());
@@ -363,6 +680,7 @@ fn forms(value: &str) -> BTreeSet<String> {
     forms.extend(base64_forms(value.as_bytes()));
     forms.extend(percent_forms(value));
     forms.extend(json_forms(value));
+    forms.extend(quoted_forms(value));
     // Three of base64 are cut at both ends and may get short enough to be found by chance.
     forms.retain(|form| form.len() >= SHORTEST);
     forms
@@ -375,8 +693,6 @@ fn forms(value: &str) -> BTreeSet<String> {
 /// ways. Of each, those characters are taken that the value alone decides, and, in case the text ends
 /// with the value, the last one with its padding.
 fn base64_forms(value: &[u8]) -> Vec<String> {
-    const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut forms = Vec::new();
     for alphabet in [STANDARD, URL_SAFE] {
         for (n_before, n_undecided) in [(0, 0), (1, 2), (2, 3)] {
@@ -391,8 +707,14 @@ fn base64_forms(value: &[u8]) -> Vec<String> {
     forms
 }
 
+/// The usual alphabet of base64.
+pub const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// The one for addresses and file names.
+pub const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 /// Base64 without padding. A crate for these lines would be compiled by every user.
-fn base64(bytes: &[u8], alphabet: &[u8; 64]) -> String {
+pub fn base64(bytes: &[u8], alphabet: &[u8; 64]) -> String {
     let mut encoded = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let bits = group.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
@@ -417,7 +739,8 @@ fn percent_forms(value: &str) -> Vec<String> {
     forms
 }
 
-fn percent(value: &str, kept: &str, upper: bool) -> String {
+/// Percent-encoded, but for letters, digits and the characters in `kept`.
+pub fn percent(value: &str, kept: &str, upper: bool) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || kept.as_bytes().contains(&byte) {
@@ -440,6 +763,24 @@ fn json_forms(value: &str) -> Vec<String> {
     let mut forms = vec![plain.to_owned(), plain.replace('/', "\\/")];
     forms.extend([plain, &html].into_iter().flat_map(|text| [ascii(text, false), ascii(text, true)]));
     forms.push(html);
+    forms
+}
+
+/// The value inside quotes of a shell or a language, in a pattern, and in HTML or XML, as the usual escapers write it.
+fn quoted_forms(value: &str) -> Vec<String> {
+    let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut forms = vec![value.replace('\'', "'\\''"), value.replace('\\', "\\\\"), regex::escape(value)];
+    for (double, single, slash) in [
+        ("\"", "'", "/"),
+        ("&quot;", "'", "/"),
+        ("&quot;", "&#39;", "/"),
+        ("&quot;", "&#x27;", "/"),
+        ("&quot;", "&#x27;", "&#x2f;"),
+        ("&quot;", "&apos;", "/"),
+        ("&#34;", "&#39;", "/"),
+    ] {
+        forms.push(html.replace('"', double).replace('\'', single).replace('/', slash));
+    }
     forms
 }
 
@@ -471,8 +812,7 @@ mod tests {
         assert_eq!(redactor(secrets).mask(text), expected);
     }
 
-    fn streamed(redactor: &Redactor, pieces: &[&[u8]]) -> Vec<u8> {
-        let mut stream = redactor.stream();
+    fn streamed(mut stream: Stream, pieces: &[&[u8]]) -> Vec<u8> {
         let mut out: Vec<u8> = pieces.iter().flat_map(|piece| stream.push(piece)).collect();
         out.extend(stream.finish());
         out
@@ -521,6 +861,12 @@ mod tests {
         check(&["say \"<hi>\" & go"], r#"say \"\u003chi\u003e\" \u0026 go"#, "***");
         check(&["clé😀s"], r"cl\u00e9\ud83d\ude00s cl\u00E9\uD83D\uDE00s", "*** ***");
         check(&["line one\nline two"], r"line one\nline two", "***");
+        check(
+            &["it's <b>&/x"],
+            r"'it'\''s <b>&/x' it&#x27;s &lt;b&gt;&amp;&#x2f;x it&#39;s &lt;b&gt;&amp;/x",
+            "'***' *** ***",
+        );
+        check(&["1+1=2? (yes)"], r"1\+1=2\? \(yes\)", "***");
     }
 
     #[test]
@@ -573,11 +919,58 @@ mod tests {
 
     #[test]
     fn a_stream_gives_whole_lines_at_once() {
-        let mut stream = redactor(&["s3cr3t-value"]).stream();
+        let mut stream = redactor(&["s3cr3t-value"]).live_stream();
         assert_eq!(stream.push(b"step 1 of 3\nstep"), b"step 1 of 3\n");
         assert_eq!(stream.push(b" 2 s3cr3t-"), b"step 2 ");
         assert_eq!(stream.push(b"value x\n"), b"*** x\n");
+        assert_eq!(stream.push(b"is\n"), b"is\n");
         assert_eq!(stream.finish(), b"");
+    }
+
+    #[test]
+    fn a_stream_may_learn() {
+        let mut stream = Redactor::default().stream();
+        assert_eq!(stream.push(b"s3cr3t-value s3cr3t-"), b"s3cr3t-value ");
+        stream.know(redactor(&["s3cr3t-value"]));
+        assert_eq!(stream.push(b"value "), b"*** ");
+    }
+
+    #[test]
+    fn values_are_found_across_the_ends_of_lines() {
+        // printf 'user:%s' 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef | base64
+        let secret = "0123456789abcdef".repeat(4);
+        let text = "x\ndXNlcjowMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIz\nNDU2Nzg5YWJjZGVm\ny";
+        check(&[&secret], text, "x\ndXNlcjo***\ny");
+        check(&[&secret], &text.replace('\n', "\r\n"), "x\r\ndXNlcjo***\r\ny");
+        check(&["s3cr3t-value"], "s3c\nr3t-value s\n3cr3t-value", "*** ***");
+        check(&["s3cr3t-value"], "s3cr3t-\n\nvalue s3cr3t-\rvalue", "s3cr3t-\n\nvalue s3cr3t-\rvalue");
+        check(&["first\nsecond"], "a first\nsecond b", "a *** b");
+    }
+
+    #[test]
+    fn a_value_that_was_cut_is_masked_as_far_as_it_goes() {
+        check(&["s3cr3t-value"], "found `s3cr3t-va…`", "found `***…`");
+        check(&["s3cr3t-value"], "found `s3cr3t-value…` s3c…", "found `***…` s3c…");
+        check(&["s3cr3t-value"], "czNjcjN0LX…", "***…");
+        check(&["größe-1"], "grö… größ…", "grö… ***…");
+        let none: &[&str] = &[];
+        check(none, "id=AKIAIOSFODN… ghp_a1B2a1… glpat-abcd…", "id=***… ***… ***…");
+        check(
+            none,
+            "at redis://app:12pass… http://127.0.0.1:80… http://a:8000/pass…",
+            "at redis://app:***… http://127.0.0.1:80… http://a:8000/pass…",
+        );
+    }
+
+    /// Before, every position of such a text was compared with the whole value: this took minutes. It takes some
+    /// 30 ms for each megabyte.
+    #[test]
+    fn a_value_that_repeats_itself_takes_no_longer() {
+        let redactor = redactor(&[&"a".repeat(4000)]);
+        assert_eq!(redactor.mask(&"a".repeat(1 << 20)), MASK);
+        let almost = format!("{}b", "a".repeat(3999)).repeat(200);
+        assert_eq!(redactor.mask(&almost), almost);
+        assert_eq!(redactor.mask(&format!("{}\n", "a".repeat(76)).repeat(10_000)), "***\n");
     }
 
     #[test]
@@ -588,6 +981,39 @@ mod tests {
         for n in 1..=200 {
             n_out += stream.push(&[b'x'; 1000]).len();
             assert!(n * 1000 - n_out <= LONGEST_TOKEN, "{}", n * 1000 - n_out);
+        }
+    }
+
+    #[test]
+    fn a_stand_in_tells_values_apart_and_not_what_they_are() {
+        let one = stand_in("s3cr3t-value");
+        assert!(
+            is_stand_in(&one) && !is_stand_in("***") && !is_stand_in("***:12345") && !is_stand_in("***:12G4")
+        );
+        assert_eq!(one.len(), MASK.len() + 5);
+        for (a, b, same) in [
+            (one.as_str(), one.as_str(), true),
+            (&one, "s3cr3t-value", true),
+            ("s3cr3t-value", &one, true),
+            (&one, "another", false),
+            ("a", "a", true),
+            ("a", "b", false),
+            (&one, &stand_in("another"), false),
+        ] {
+            assert_eq!(is_same(a, b), same, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn only_long_and_uncommon_values_are_certain() {
+        for (value, certain) in [
+            ("s3cr3t-v", true),
+            ("s3cr3t", false),
+            ("Production", false),
+            ("12345678", false),
+            ("größe-12", true),
+        ] {
+            assert_eq!(is_certain(value), certain, "{value}");
         }
     }
 
@@ -662,14 +1088,35 @@ mod tests {
             sizes in cuts(),
         ) {
             let redactor = Redactor::new(secrets.clone());
-            let masked = streamed(&redactor, &cut(&text, &sizes));
+            let masked = streamed(redactor.stream(), &cut(&text, &sizes));
+            let live = streamed(redactor.live_stream(), &cut(&text, &sizes));
             let whole = redactor.mask_bytes(&text);
             prop_assert_eq!(String::from_utf8_lossy(&masked), String::from_utf8_lossy(&whole));
             for secret in secrets {
                 for form in forms(&secret) {
                     prop_assert!(!contains(&masked, form.as_bytes()), "`{}` came through", form);
+                    prop_assert!(!contains(&live, form.as_bytes()), "`{}` came through", form);
                 }
             }
+        }
+
+        #[test]
+        fn forms_are_found_as_a_naive_search_finds_them(
+            forms in proptest::collection::btree_set("[ab]{4,7}|[ab\n]{4,5}", 1..6),
+            text in "[ab\n]{0,60}",
+        ) {
+            let mut naive = Vec::new();
+            for form in &forms {
+                let ends = |at: &usize| text[*at..].starts_with(form.as_str());
+                naive.extend((0..text.len()).filter(ends).map(|at| at..at + form.len()));
+            }
+            let declared = Declared::new(&forms).unwrap();
+            let mut found = Vec::new();
+            declared.find(text.as_bytes(), 0, Lines::Whole, &mut found);
+            prop_assert_eq!(merged(found), merged(naive));
+            let begins = |at: &usize| forms.iter().any(|f| f.len() > text.len() - at && f.starts_with(&text[*at..]));
+            let unfinished = (0..text.len()).find(begins);
+            prop_assert_eq!(declared.unfinished(text.as_bytes(), 0, Lines::Whole), unfinished);
         }
 
         #[test]
@@ -679,12 +1126,13 @@ mod tests {
             sizes in cuts(),
         ) {
             let redactor = Redactor::new(secrets.clone());
+            let on_one_line = text.replace('\n', "");
             let clean = secrets.iter().flat_map(|s| s.split('\n').map(str::trim).chain([s.as_str()]))
                 .filter(|value| value.chars().count() >= SHORTEST)
-                .all(|value| forms(value).iter().all(|form| !text.contains(form)));
+                .all(|value| forms(value).iter().all(|form| !text.contains(form) && !on_one_line.contains(form)));
             prop_assume!(clean && !text.contains("://"));
             prop_assert_eq!(&*redactor.mask(&text), &text);
-            prop_assert_eq!(streamed(&redactor, &cut(text.as_bytes(), &sizes)), text.as_bytes());
+            prop_assert_eq!(streamed(redactor.stream(), &cut(text.as_bytes(), &sizes)), text.as_bytes());
         }
 
         #[test]

@@ -30,6 +30,7 @@ use crate::observed::{Files, Observed, Probe, Unreadable, Verdict};
 use crate::pipeline::condition;
 use crate::pipeline::policy::Policy;
 use crate::pipeline::{Gate, Plan, Task};
+use crate::redact;
 use crate::since::{Point, Since};
 use crate::wording;
 
@@ -210,7 +211,7 @@ pub enum Change {
     Variable {
         /// Its name.
         name: String,
-        /// The value then.
+        /// The value then; like the one now not told of a secret.
         old: Option<String>,
         /// The value now.
         new: Option<String>,
@@ -303,6 +304,7 @@ impl fmt::Display for Change {
         let show = |v: &Option<String>| v.as_ref().map_or_else(|| "nothing".to_owned(), |v| format!("`{v}`"));
         match self {
             Self::Definition { key } => write!(f, "its `{key}` in pipeline.toml changed"),
+            Self::Variable { name, old: None, new: None } => write!(f, "the variable `{name}` changed"),
             Self::Variable { name, old, new } => {
                 write!(f, "the variable `{name}` changed from {} to {}", show(old), show(new))
             }
@@ -951,7 +953,10 @@ fn changes(
     }
     for name in then.vars.keys().chain(now.vars.keys().filter(|k| !then.vars.contains_key(*k))) {
         let (old, new) = (then.vars.get(name).cloned(), now.vars.get(name).cloned());
-        if old != new {
+        let same = old.as_deref().zip(new.as_deref()).is_some_and(|(old, new)| redact::is_same(old, new));
+        if !same {
+            let secret = old.iter().chain(&new).any(|value| redact::is_stand_in(value));
+            let [old, new] = [old, new].map(|value| value.filter(|_| !secret));
             out.push(Change::Variable { name: name.clone(), old, new });
         }
     }

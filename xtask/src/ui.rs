@@ -1,5 +1,6 @@
 //! What a person sees while a run goes on: data on stdout, talk on stderr, animation only on a terminal.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{IsTerminal as _, Read, Write as _};
 use std::sync::{Mutex, PoisonError};
@@ -7,12 +8,13 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use camino::Utf8Path;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use jiff::Timestamp;
 
 use crate::ci::{self, Service};
 use crate::ledger::event::Failure;
 use crate::plain;
+use crate::secrets::Secrets;
 use crate::wording;
 
 /// When colour is used.
@@ -41,12 +43,13 @@ impl Colour {
     }
 }
 
-/// Both streams.
+/// Both streams. Whatever is shown passes the mask over secrets here.
 pub struct Ui {
     colour: bool,
     stdout_colour: bool,
     service: Option<Service>,
     live: Option<Live>,
+    secrets: Secrets,
 }
 
 /// The end of a log, to be shown.
@@ -73,6 +76,16 @@ const DIM: Style = Style::new().dimmed();
 impl Ui {
     /// Looks at the streams and decides.
     pub fn new(colour: Colour, ci: ci::Choice) -> Self {
+        Self::masking(colour, ci, Secrets::default())
+    }
+
+    /// The same streams with other choices.
+    #[must_use]
+    pub fn again(&self, colour: Colour, ci: ci::Choice) -> Self {
+        Self::masking(colour, ci, self.secrets.clone())
+    }
+
+    fn masking(colour: Colour, ci: ci::Choice, secrets: Secrets) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let animated = terminal
             && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
@@ -81,8 +94,20 @@ impl Ui {
             colour: colour.on(terminal),
             stdout_colour: colour.on(std::io::stdout().is_terminal()),
             service: ci.service(|name| std::env::var_os(name).is_some_and(|value| value == "true")),
-            live: animated.then(Live::new),
+            live: animated.then(|| Live::new(ProgressDrawTarget::stderr_with_hz(10))),
+            secrets,
         }
+    }
+
+    /// The live view on some other terminal.
+    pub fn on(terminal: Box<dyn TermLike>, secrets: Secrets) -> Self {
+        let live = Live::new(ProgressDrawTarget::term_like(terminal));
+        Self { colour: true, stdout_colour: true, service: None, live: Some(live), secrets }
+    }
+
+    /// What is masked, for whoever learns of more and for other places to write to.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// True if what goes to stdout gets colour.
@@ -95,8 +120,21 @@ impl Ui {
         self.colour
     }
 
-    /// Data, for people or programs. A reader that went away (`| head`) is no error.
+    /// Data of our own, for people or programs.
     pub fn data(&self, text: &str) {
+        let Cow::Owned(masked) = self.secrets.mask(text) else { return self.exactly(text) };
+        // In JSON only texts are masked: it has to stay JSON, and a port is no secret number.
+        match serde_json::from_str::<serde_json::Value>(text) {
+            Ok(mut document) if document.is_object() => {
+                self.secrets.veil_json(&mut document);
+                self.exactly(&plain::json(&format!("{document:#}\n")));
+            }
+            _ => self.exactly(&masked),
+        }
+    }
+
+    /// What was masked before, such as a report before it got its form. A reader that went away (`| head`) is no error.
+    pub fn exactly(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
@@ -116,7 +154,7 @@ impl Ui {
         self.data(&plain::json(&format!("{value:#}\n")));
     }
 
-    /// Data that may be larger than memory, byte for byte. A reader that went away is no error.
+    /// Data that may be larger than memory, byte for byte but for secrets. A reader that went away is no error.
     ///
     /// # Errors
     ///
@@ -124,10 +162,14 @@ impl Ui {
     pub fn copy(&self, from: &mut dyn Read) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
         let mut buffer = vec![0; 64 << 10];
+        let mut mask = self.secrets.redactor().stream();
         loop {
             let n = from.read(&mut buffer)?;
-            if n == 0 || out.write_all(&buffer[..n]).is_err() {
-                let _ = out.flush();
+            if n == 0 {
+                let _ = out.write_all(&mask.finish()).and_then(|()| out.flush());
+                return Ok(());
+            }
+            if out.write_all(&mask.push(&buffer[..n])).is_err() {
                 return Ok(());
             }
         }
@@ -136,16 +178,17 @@ impl Ui {
     /// A line of talk.
     pub fn say(&self, line: &str) {
         match self.service {
-            Some(Service::Github) => self.obey(&ci::neutral(line)),
+            Some(Service::Github) => self.obey(&ci::neutral(&self.secrets.mask(line))),
             _ => self.obey(line),
         }
     }
 
     /// A line of talk that the service obeys, if it is a command.
     pub fn obey(&self, line: &str) {
+        let line = self.secrets.mask(line);
         match &self.live {
             Some(live) => {
-                let _ = live.multi.println(line);
+                let _ = live.multi.println(&line);
             }
             None => {
                 let _ = writeln!(std::io::stderr(), "{line}");
@@ -194,7 +237,7 @@ impl Ui {
         Waiting(self.live.as_ref().map(|live| {
             let bar = live.multi.add(ProgressBar::new_spinner());
             bar.set_style(Live::style("{spinner} {msg} {elapsed}"));
-            bar.set_message(format!("waiting for {}", wording::first_line(what, 60)));
+            bar.set_message(format!("waiting for {}", wording::first_line(&self.secrets.mask(what), 60)));
             // Often enough for the seconds.
             bar.enable_steady_tick(Duration::from_secs(1));
             bar
@@ -206,7 +249,8 @@ impl Ui {
         let Some(live) = &self.live else { return };
         let bar = live.multi.insert_before(&live.bar, ProgressBar::new_spinner());
         bar.set_style(Live::style("{spinner} {msg} {elapsed}"));
-        bar.set_message(format!("{id} {}", wording::first_line(title, 60)));
+        let [id_shown, title] = [id, title].map(|text| self.secrets.mask(text));
+        bar.set_message(format!("{id_shown} {}", wording::first_line(&title, 60)));
         bar.enable_steady_tick(Duration::from_millis(200));
         live.running().insert(id.to_owned(), bar);
     }
@@ -277,8 +321,8 @@ impl Drop for Waiting {
 }
 
 impl Live {
-    fn new() -> Self {
-        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+    fn new(target: ProgressDrawTarget) -> Self {
+        let multi = MultiProgress::with_draw_target(target);
         let bar = multi.add(ProgressBar::new(0));
         bar.set_style(Self::style("[{bar:30}] {pos}/{len} {elapsed} {msg}"));
         Self { multi, bar, running: Mutex::default() }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask::exec::{ATTEMPT, Cause, Ended, How, Instance, Log, Output, Room, Signalled, Spawn, end_survivors};
-use xtask::redact::Redactor;
+use xtask::secrets::{Secret, Secrets};
 
 const FAKE_TOOL: &str = env!("CARGO_BIN_EXE_fake-tool");
 
@@ -76,8 +76,9 @@ impl Bench {
     }
 
     fn log(&self, secret: Option<&str>) -> Log {
-        let mask = secret.map(|secret| Arc::new(Redactor::new([secret.to_owned()])));
-        Log::create(&self.path("log"), mask).unwrap()
+        let secret =
+            secret.map(|value| Secret { whose: "`TOKEN`".to_owned(), value: value.to_owned(), named: true });
+        Log::create(&self.path("log"), &Secrets::new(secret)).unwrap()
     }
 
     fn run(&self, room: &Room, argv: &[String], options: &Options<'_>) -> Ended {
@@ -460,8 +461,9 @@ fn a_full_disk_does_not_stop_a_child() {
 fn in_a_process_with_small_files() {
     let Ok(path) = std::env::var("LOG") else { return };
     let bench = Bench::new();
-    let mask = Arc::new(Redactor::default());
-    let log = Log::create(Utf8Path::new(&path), Some(mask)).unwrap();
+    let secrets = Secrets::default();
+    secrets.expect();
+    let log = Log::create(Utf8Path::new(&path), &secrets).unwrap();
     let ended = bench.fake("flood 1000000 exit 3", &Options { log: Some(&log), ..Options::default() });
     assert_eq!(ended.how, How::Exited(3));
     assert!(log.trouble().unwrap().contains("large"), "{:?}", log.trouble());

@@ -16,6 +16,8 @@ pub fn graph(global: &Global, args: &GraphArgs, ui: &Ui) -> Result<u8, Failure> 
     let history = history(&project, ui)?;
     let world = super::run::looking(&project);
     let status = status::status(&project.plan, &history, &drive::recall(&project.plan, &history, &world));
+    // Before it is quoted for the language of the drawing.
+    let status = ui.secrets().veiled(status);
     if args.json {
         let nodes: Vec<_> = status
             .tasks

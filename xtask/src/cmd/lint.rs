@@ -20,6 +20,7 @@ pub fn lint(global: &Global, ui: &Ui) -> Result<u8, Failure> {
         let n = wording::plural(problems.len(), "task");
         return Err(Failure::usage(format!("{n} of `{}` can never be done there", plan.id)));
     }
+    super::warn_of_short_secrets(&project, ui);
     ui.say(&format!(
         "`{}` is fine: {} in {}, {}",
         plan.id,

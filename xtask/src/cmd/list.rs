@@ -1,5 +1,7 @@
 //! `list`, and what is shown when nothing is asked: what there is.
 
+use std::collections::BTreeMap;
+
 use clap::CommandFactory as _;
 use serde_json::json;
 
@@ -50,9 +52,10 @@ pub fn list(global: &Global, as_json: bool, ui: &Ui) -> Result<u8, Failure> {
             })
             .collect();
         let phases: Vec<_> = plan.phases.iter().map(|p| json!({ "id": p.id, "title": p.title })).collect();
+        let vars: BTreeMap<&str, &str> = plan.shown_vars().collect();
         let value = json!({
             "version": crate::status::VERSION, "pipeline": { "id": plan.id, "title": plan.title },
-            "phases": phases, "tasks": tasks, "vars": plan.vars,
+            "phases": phases, "tasks": tasks, "vars": vars,
         });
         ui.json(&value);
         return Ok(exit::DONE);

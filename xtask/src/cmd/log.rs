@@ -9,7 +9,7 @@ use crate::cli::{Global, LogArgs};
 use crate::failure::{Failure, exit};
 use crate::ui::Ui;
 
-/// Prints it as it is.
+/// Prints it as it is, without secrets.
 pub fn log(global: &Global, args: &LogArgs, ui: &Ui) -> Result<u8, Failure> {
     let project = open(global, ui)?;
     let history = history(&project, ui)?;

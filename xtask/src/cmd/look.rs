@@ -10,19 +10,23 @@ use crate::ui::Ui;
 use crate::view;
 
 /// The status as it is now: prerequisites are asked, files are looked at.
-fn now(project: &Project, history: &History) -> Status {
+fn now(project: &Project, history: &History, ui: &Ui) -> Status {
     let world = super::run::looking(project);
     let all = vec![true; project.plan.tasks.len()];
     let observed = drive::look(&project.plan, history, &world, &all, &project.home);
-    status::status(&project.plan, history, &observed)
+    ui.secrets().veiled(status::status(&project.plan, history, &observed))
 }
 
 /// `status`
 pub fn status(global: &Global, json: bool, ui: &Ui) -> Result<u8, Failure> {
     let project = open(global, ui)?;
     let history = history(&project, ui)?;
-    let status = now(&project, &history);
-    ui.data(&if json { super::report::json(&status)? } else { view::status(&status, ui.stdout_colour()) });
+    let status = now(&project, &history, ui);
+    if json {
+        ui.exactly(&super::report::json(&status)?);
+    } else {
+        ui.data(&view::status(&status, ui.stdout_colour()));
+    }
     Ok(exit::DONE)
 }
 
@@ -42,15 +46,16 @@ pub fn doctor(global: &Global, args: &DoctorArgs, ui: &Ui) -> Result<u8, Failure
             observed.prerequisites[i] = probe;
         }
     }
-    let status = status::status(&project.plan, &history, &observed);
+    let (plan, rows) = (&project.plan, status::rows(&project.plan, &history, &observed));
     let assumed = match args.assume.is_empty() {
         true => None,
         false => {
             let names: Result<Vec<_>, _> =
-                args.assume.iter().map(|name| find_prerequisite(&project.plan, name)).collect();
-            Some(status::assume(&project.plan, &observed, &status.tasks, &names?))
+                args.assume.iter().map(|name| find_prerequisite(plan, name)).collect();
+            Some(ui.secrets().veiled(status::assume(plan, &observed, &rows, &names?)))
         }
     };
+    let status = ui.secrets().veiled(status::status(plan, &history, &observed));
     if args.json {
         let mut value = serde_json::json!({
             "version": status.version, "pipeline": status.pipeline, "prerequisites": status.prerequisites, "next": status.next,
@@ -76,7 +81,7 @@ pub fn explain(global: &Global, args: &ExplainArgs, ui: &Ui) -> Result<u8, Failu
     let project = open(global, ui)?;
     let history = history(&project, ui)?;
     let ix = find_task(&project.plan, &args.task)?;
-    let status = now(&project, &history);
+    let status = now(&project, &history, ui);
     let row = &status.tasks[ix.0];
     if args.json {
         ui.json(&view::explain_json(&status, row));

@@ -34,7 +34,7 @@ fn mark(
     let id = project.plan.task(find_task(&project.plan, task)?).id.clone();
     let world = super::run::looking(&project);
     let event = event(ByHand { reason, by: user(&world) });
-    let (ledger, _) = super::run::by_hand(&project, &world)?;
+    let (ledger, _) = super::run::by_hand(&project, &world, ui)?;
     ledger.append(world.now(), Some(&id), &event).map_err(Failure::ledger)?;
     ledger.close().map_err(Failure::ledger)?;
     ui.say(&format!("{id}: {}", event.kind().trim_start_matches("task-")));

@@ -15,8 +15,10 @@ use crate::ledger::event::Git;
 use crate::ledger::store::{self, Home};
 use crate::pipeline::diagnostic::{Source, position, render};
 use crate::pipeline::plan::Phase;
-use crate::pipeline::resolve::SIZE_LIMIT;
+use crate::pipeline::resolve::{Hidden, SIZE_LIMIT, hidden};
 use crate::pipeline::{Plan, resolve_here};
+use crate::redact::SHORTEST;
+use crate::secrets::{self, Secret, Secrets};
 use crate::ui::{Colour, Ui};
 use crate::wording;
 
@@ -30,6 +32,7 @@ mod look;
 mod mark;
 mod report;
 mod run;
+mod selftest;
 mod service;
 mod verify;
 mod wait;
@@ -47,6 +50,8 @@ pub struct Project {
     pub home: Home,
     /// The file as it was read, for messages; its path is as it is shown.
     pub source: Source,
+    /// Whose values are declared as secrets and are too short to be masked.
+    pub too_short: Vec<String>,
 }
 
 impl Project {
@@ -82,6 +87,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<u8, Failure> {
         Some(Command::Forget(args)) => mark::forget(global, &args, ui),
         Some(Command::Lint) => lint::lint(global, ui),
         Some(Command::Schema) => lint::schema(ui),
+        Some(Command::Selftest { test }) => selftest::selftest(&test, ui),
         Some(Command::Completions { shell }) => lint::completions(shell, ui),
         Some(Command::Pipeline(words)) => pipeline(global, &words, ui),
     }
@@ -103,7 +109,7 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         call.as_ref().ok().map(|c| (c.global.color, c.global.ci)).filter(|own| *own != Default::default());
     let other = other.map(|(colour, ci)| {
         let colour = if colour == Colour::Auto { merged.color } else { colour };
-        Ui::new(colour, if ci == Choice::Auto { merged.ci } else { ci })
+        ui.again(colour, if ci == Choice::Auto { merged.ci } else { ci })
     });
     let ui = other.as_ref().unwrap_or(ui);
     let project = match open(&merged, ui) {
@@ -122,8 +128,15 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
     match call {
         Ok(call) => run::run_project(&project, &call.run, run::Mode::All, ui),
         Err(error) => {
-            let _ = error.print();
-            Ok(if error.use_stderr() { exit::USAGE } else { exit::DONE })
+            // It quotes the call, in which a secret may stand.
+            let text = error.render();
+            let shown = |colour| if colour { text.ansi().to_string() } else { text.to_string() };
+            if error.use_stderr() {
+                ui.say(shown(ui.stderr_colour()).trim_end());
+                return Ok(exit::USAGE);
+            }
+            ui.data(&shown(ui.stdout_colour()));
+            Ok(exit::DONE)
         }
     }
 }
@@ -184,10 +197,12 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
     let source = Source { path: shown, text };
     match resolve_here(&source.text, &overrides, &environment) {
         Ok(mut plan) => {
+            let too_short = learn(&mut plan, &root, ui.secrets());
             plan.profile = global.profile.as_ref().map(|name| find_profile(&plan, name)).transpose()?;
-            Ok(Project { plan: Arc::new(plan), home: Home::new(&root), root, source })
+            Ok(Project { plan: Arc::new(plan), home: Home::new(&root), root, source, too_short })
         }
         Err(problems) => {
+            learn_hidden(&hidden(&source.text, &overrides, &environment), &root, ui.secrets());
             ui.say(render(&source, &problems, ui.stderr_colour()).trim_end());
             Err(Failure::usage(format!(
                 "`{}` has {}; nothing was run",
@@ -235,6 +250,45 @@ pub fn find_prerequisite(plan: &Plan, name: &str) -> Result<NeedIx, Failure> {
         let failure = Failure::usage(format!("there is no prerequisite `{name}`"));
         failure.hint(not_found(name, names, "prerequisite"))
     })
+}
+
+/// Learns the secrets of a plan. Names in it that are compared with what is on record look from then on as they do
+/// there. Returns whose values are declared as secrets and can't be masked.
+fn learn(plan: &mut Plan, root: &Utf8Path, secrets: &Secrets) -> Vec<String> {
+    let declared = secrets::of_plan(plan, &|path| text_of(&root.join(path)), &variable);
+    let too_short = declared.iter().filter(|s| s.named && s.is_short()).map(|s| s.whose.clone()).collect();
+    secrets.learn(declared);
+    if plan.tasks.iter().any(secrets::captures) {
+        secrets.expect();
+    }
+    plan.rename(&|name| secrets.masked(name));
+    too_short
+}
+
+/// Learns what a file with mistakes declares as secrets.
+fn learn_hidden(hidden: &Hidden, root: &Utf8Path, secrets: &Secrets) {
+    let named = |whose: &str, value: String| Secret { whose: format!("`{whose}`"), value, named: true };
+    secrets.learn(hidden.vars.iter().map(|(name, value)| named(name, value.clone())));
+    secrets.learn(hidden.names.iter().filter_map(|name| Some(named(name, variable(name)?))));
+    for path in hidden.env_files.iter().map(Utf8Path::new) {
+        let lines = secrets::env_lines(&text_of(&root.join(path)).unwrap_or_default());
+        secrets.learn(secrets::of_env_file(path, &lines, &hidden.plain));
+    }
+}
+
+fn text_of(path: &Utf8Path) -> Option<String> {
+    fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name)?.into_string().ok()
+}
+
+/// Says which declared secrets can't be masked.
+pub fn warn_of_short_secrets(project: &Project, ui: &Ui) {
+    for whose in &project.too_short {
+        ui.warn(&format!("the value of {whose} has fewer than {SHORTEST} characters, so it is not masked"));
+    }
 }
 
 /// Values of variables from the environment, perhaps for other pipelines.

@@ -32,8 +32,8 @@ pub fn report(global: &Global, args: &ReportArgs, ui: &Ui) -> Result<u8, Failure
     };
     let text = match &args.from {
         Some(path) => {
-            let status = exported(&project, path)?;
-            render(&project, &History::default(), &status, &args.format)?
+            let status = exported(&project, path, ui)?;
+            render(&project, &History::default(), status, &args.format, ui)?
         }
         None => {
             let history = history(&project, ui)?;
@@ -46,21 +46,21 @@ pub fn report(global: &Global, args: &ReportArgs, ui: &Ui) -> Result<u8, Failure
                 None => baseline(&project, &status),
             };
             compare(&project, &mut status, point)?;
-            render(&project, &history, &status, &args.format)?
+            render(&project, &history, status, &args.format, ui)?
         }
     };
     match (found, target, &args.out) {
         (Some(found), Some(path), _) => Ok(check(&path, &found, &text, ui)),
         (_, _, Some(path)) => write(path, &text).map(|()| exit::DONE),
         _ => {
-            ui.data(&text);
+            ui.exactly(&text);
             Ok(exit::DONE)
         }
     }
 }
 
 /// A status that was exported with `report --format json`.
-fn exported(project: &Project, path: &Utf8Path) -> Result<Status, Failure> {
+fn exported(project: &Project, path: &Utf8Path, ui: &Ui) -> Result<Status, Failure> {
     let failed = |why: &dyn std::fmt::Display| {
         Failure::usage(format!("`{path}` is no evidence that can be read: {why}"))
             .hint("make it with `cargo xtask report --format json --out FILE`")
@@ -76,7 +76,7 @@ fn exported(project: &Project, path: &Utf8Path) -> Result<Status, Failure> {
         return Err(failed(&format!("it is of version {version}, and this program reads version {known}")));
     }
     let status: Status = serde_json::from_slice(&text).map_err(|e| failed(&e))?;
-    if status.pipeline.id != project.plan.id {
+    if status.pipeline.id != ui.secrets().mask(&project.plan.id) {
         return Err(failed(&format!("it is about `{}`, not `{}`", status.pipeline.id, project.plan.id)));
     }
     Ok(status)
@@ -144,10 +144,15 @@ fn difference(old: &str, new: &str) -> String {
 }
 
 /// The Markdown report as a run writes it.
-pub fn committable(project: &Project, history: &History, mut status: Status) -> Result<String, Failure> {
+pub fn committable(
+    project: &Project,
+    history: &History,
+    mut status: Status,
+    ui: &Ui,
+) -> Result<String, Failure> {
     let point = baseline(project, &status);
     compare(project, &mut status, point)?;
-    render(project, history, &status, "markdown")
+    render(project, history, status, "markdown", ui)
 }
 
 /// The JSON of a status.
@@ -159,7 +164,14 @@ fn format(name: &str) -> Result<&'static Format, Failure> {
     Format::find(name).ok_or_else(|| Failure::usage(format!("there is no report format `{name}`")))
 }
 
-fn render(project: &Project, history: &History, status: &Status, name: &str) -> Result<String, Failure> {
+/// Everything that a report is made of is masked before it gets its form, in which a secret may look different.
+fn render(
+    project: &Project,
+    history: &History,
+    status: Status,
+    name: &str,
+    ui: &Ui,
+) -> Result<String, Failure> {
     let format = format(name)?;
     let template = match &project.plan.template {
         Some(path) => {
@@ -170,7 +182,15 @@ fn render(project: &Project, history: &History, status: &Status, name: &str) -> 
         None => None,
     };
     let past = if format.tells_of_past { Some(past(project, history)?) } else { None };
-    format.text(status, &Options { template, past }).map_err(Failure::ledger)
+    let (status, past) = (ui.secrets().veiled(status), ui.secrets().veiled(past));
+    let text = format.text(&status, &Options { template, past }).map_err(Failure::ledger)?;
+    match ui.secrets().whose_is_in(&text) {
+        None => Ok(text),
+        Some(whose) => Err(Failure::ledger(anyhow::anyhow!(
+            "the report `{name}` was not written: the value of {whose} would stand in it"
+        ))
+        .hint("its template or a name in pipeline.toml holds the value; if that is no secret, name it under `plain`")),
+    }
 }
 
 /// How many of the last lines of a log a report shows, and at most how many bytes.

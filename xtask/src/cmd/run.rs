@@ -11,7 +11,7 @@ use crate::exec::{Instance, Listener, Room, Signalled};
 use crate::failure::{Failure, exit};
 use crate::ids::TaskIx;
 use crate::ledger::event::{Event, RunEnded};
-use crate::ledger::store::{Ledger, Refused, health_notes};
+use crate::ledger::store::{Ledger, Refused, Withheld, health_notes};
 use crate::ledger::{History, store};
 use crate::pipeline::Plan;
 use crate::pipeline::policy::Policy;
@@ -44,6 +44,7 @@ pub fn run_project(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Re
     }
     // A call that is wrong leaves nothing behind, not even an empty ledger.
     choose(&project.plan, &History::default(), args, mode)?;
+    super::warn_of_short_secrets(project, ui);
     let session = Session::new(project, ui);
     let opened = session.open()?;
     let asked = choose(&project.plan, &opened.history, args, mode)?;
@@ -125,7 +126,7 @@ impl<'a> Session<'a> {
     /// Takes the run lock and reads the ledger; nothing if another run holds it, with who that is.
     pub(super) fn try_open(&self) -> Result<Result<Opened, Option<Instance>>, Failure> {
         let id = drive::new_id(&self.instance, self.world.now(), 0)[..12].to_owned();
-        match Ledger::open(&self.project.home, &id, &self.instance) {
+        match Ledger::open(&self.project.home, &id, &self.instance, self.ui.secrets()) {
             Ok((ledger, history)) => {
                 if !self.is_told.replace(true) {
                     let notes = health_notes(&self.project.home, &history.health);
@@ -163,9 +164,10 @@ impl<'a> Session<'a> {
             world: &world,
             room: &self.room,
             ui: self.ui,
+            secrets: self.ui.secrets(),
             id,
             instance: self.instance.clone(),
-            arguments: std::env::args().skip(1).collect(),
+            arguments: project.plan.shown_arguments(std::env::args().skip(1)),
             git: Box::new(|| git(&project.root)),
             inbox: &self.inbox,
             known,
@@ -176,7 +178,9 @@ impl<'a> Session<'a> {
             Some(_) => exit::LEDGER,
             None => exit_code(&ran, &asked, args, &self.room),
         };
+        let withheld = ran.ledger_failure.take_if(|error| error.is::<Withheld>());
         if ran.recorded && ran.ledger_failure.is_none() {
+            let code = if withheld.is_some() { exit::LEDGER } else { code };
             let ended = Event::RunEnded(RunEnded { exit: code });
             let keep = project.plan.keep;
             // Reading the whole ledger is left out where no task has so many logs.
@@ -188,7 +192,7 @@ impl<'a> Session<'a> {
             };
             ran.ledger_failure = pruned.and_then(|()| ledger.append(self.world.now(), None, &ended)).err();
         }
-        self.world.remember(&project.home.digests());
+        self.world.remember(&project.home.digests(), self.ui.secrets());
         // Nobody else writes as long as it is open.
         let stamp = self.world.stamp(&project.home.ledger());
         let closed = ledger.close();
@@ -197,7 +201,7 @@ impl<'a> Session<'a> {
         let reported = match read.transpose() {
             Ok(history) => {
                 ran.history = history.unwrap_or(ran.history);
-                write_report(project, &ran.history, &self.world)
+                write_report(project, &ran.history, &self.world, self.ui)
             }
             Err(error) => Err(Failure::ledger(error)),
         };
@@ -206,7 +210,11 @@ impl<'a> Session<'a> {
             Failure::ledger(error)
                 .hint("what ended before this is on record; make room or mend the permissions, and run again")
         });
-        Pass { ran, asked, code, ledger: stamp, trouble: written.and(reported).err() }
+        let kept = withheld.map_or(Ok(()), |error| {
+            Err(Failure::ledger(error)
+                .hint("take it out of the name; or, if it is no secret, name it under `plain`"))
+        });
+        Pass { ran, asked, code, ledger: stamp, trouble: kept.and(written).and(reported).err() }
     }
 }
 
@@ -277,11 +285,16 @@ fn exit_code(ran: &Ran, asked: &Asked, args: &RunArgs, room: &Room) -> u8 {
 }
 
 /// Renders the report from evidence and writes it if it says something new.
-pub(super) fn write_report(project: &Project, history: &History, world: &Real) -> Result<(), Failure> {
+pub(super) fn write_report(
+    project: &Project,
+    history: &History,
+    world: &Real,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let Some(path) = &project.plan.report else { return Ok(()) };
     let observed = drive::recall(&project.plan, history, world);
     let status = status::status(&project.plan, history, &observed);
-    let text = super::report::committable(project, history, status)?;
+    let text = super::report::committable(project, history, status, ui)?;
     super::report::write(&project.root.join(path), &text)
 }
 
@@ -289,9 +302,10 @@ pub(super) fn write_report(project: &Project, history: &History, world: &Real) -
 pub(super) fn tell(project: &Project, ran: &Ran, started: usize, selected: &[bool], args: &RunArgs, ui: &Ui) {
     let observed = &ran.observed;
     let status = status::status(&project.plan, &ran.history, &full(project, observed, &ran.history));
+    let status = ui.secrets().veiled(status);
     if args.json {
         if let Ok(text) = super::report::json(&status) {
-            ui.data(&text);
+            ui.exactly(&text);
         }
         return;
     }
@@ -327,7 +341,7 @@ fn dry_run(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8,
     let asked = choose(&project.plan, &history, args, mode)?;
     let world = looking(project);
     let observed = drive::look(&project.plan, &history, &world, &asked.selected, &project.home);
-    let status = status::status(&project.plan, &history, &observed);
+    let status = ui.secrets().veiled(status::status(&project.plan, &history, &observed));
     let runs = would_run(&project.plan, &status, &asked);
     if args.json {
         let ids: Vec<&str> = runs.iter().map(|ix| project.plan.task(*ix).id.as_str()).collect();
@@ -417,8 +431,9 @@ pub(super) fn looking_with(project: &Project, remembered: Remembered) -> Real {
 }
 
 /// Opens the ledger for a record made by hand.
-pub(super) fn by_hand(project: &Project, world: &Real) -> Result<(Ledger, History), Failure> {
+pub(super) fn by_hand(project: &Project, world: &Real, ui: &Ui) -> Result<(Ledger, History), Failure> {
     let instance = Instance::current();
     let id = drive::new_id(&instance, world.now(), 0)[..12].to_owned();
-    store::Ledger::open(&project.home, &id, &instance).map_err(|refused| refusal(project, refused))
+    store::Ledger::open(&project.home, &id, &instance, ui.secrets())
+        .map_err(|refused| refusal(project, refused))
 }

@@ -18,8 +18,9 @@ pub fn tell(project: &Project, ran: &Ran, selected: &[bool], world: &Real, ui: &
     if ui.service() != Some(Service::Github) {
         return;
     }
-    let rows: Vec<&Row> =
-        ran.rows.iter().enumerate().filter(|(i, _)| selected[*i]).map(|(_, row)| row).collect();
+    // Before the texts are quoted for the service.
+    let rows: Vec<Row> = ui.secrets().veiled(ran.rows.clone());
+    let rows: Vec<&Row> = rows.iter().enumerate().filter(|(i, _)| selected[*i]).map(|(_, row)| row).collect();
     let file = project.root.join(project.source.path.file_name().unwrap_or_default());
     let file = in_repository(&file, world.variable("GITHUB_WORKSPACE"));
     for line in ci::annotations(&rows, &file, |row| project.line_of(&row.id)) {
@@ -27,7 +28,7 @@ pub fn tell(project: &Project, ran: &Ran, selected: &[bool], world: &Real, ui: &
     }
     let Some(path) = world.variable("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else { return };
     // A summary is no evidence: without it the run is worth the same.
-    if let Err(why) = summarise(project, ran, world, Utf8Path::new(&path)) {
+    if let Err(why) = summarise(project, ran, world, Utf8Path::new(&path), ui) {
         ui.warn(&format!("no summary for GitHub: {why}"));
     }
 }
@@ -41,10 +42,10 @@ fn in_repository(file: &Utf8Path, workspace: Option<String>) -> String {
 }
 
 /// Appends the report to the summary of the step.
-fn summarise(project: &Project, ran: &Ran, world: &Real, path: &Utf8Path) -> Result<(), String> {
+fn summarise(project: &Project, ran: &Ran, world: &Real, path: &Utf8Path, ui: &Ui) -> Result<(), String> {
     let observed = drive::recall(&project.plan, &ran.history, world);
     let status = status::status(&project.plan, &ran.history, &observed);
-    let report = super::report::committable(project, &ran.history, status)
+    let report = super::report::committable(project, &ran.history, status, ui)
         .map_err(|Failure { error, .. }| format!("{error:#}"))?;
     append(path, &report).map_err(|error| format!("failed to write `{path}`: {error}"))
 }

@@ -23,7 +23,7 @@ pub fn verify(global: &Global, args: &VerifyArgs, ui: &Ui) -> Result<u8, Failure
     let named = named(&project, args)?;
     // Nothing that is remembered about files counts: their content is what is to be looked at.
     let world = super::run::looking_with(&project, Remembered::default());
-    let (ledger, history) = super::run::by_hand(&project, &world)?;
+    let (ledger, history) = super::run::by_hand(&project, &world, ui)?;
     let mut observed = Observed {
         at: Some(world.now()),
         prerequisites: vec![None; plan.prerequisites.len()],
@@ -41,7 +41,14 @@ pub fn verify(global: &Global, args: &VerifyArgs, ui: &Ui) -> Result<u8, Failure
     observed.prerequisites = probe::prerequisites(plan, &needs, &world);
     let facts = again::facts(tasks.iter().map(|ix| plan.task(*ix)));
     observed.facts.extend(probe::facts(plan, &facts, &world));
-    let again = Again { plan, history: &history, observed: &observed, home: &project.home, world: &world };
+    let again = Again {
+        plan,
+        history: &history,
+        observed: &observed,
+        home: &project.home,
+        world: &world,
+        secrets: ui.secrets(),
+    };
     let jobs =
         args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, std::num::NonZero::get);
     let found = again.all(&tasks, Extent::All, jobs, &|_, _| {});
@@ -67,7 +74,7 @@ pub fn verify(global: &Global, args: &VerifyArgs, ui: &Ui) -> Result<u8, Failure
     let append = |task, event: &Event| ledger.append(world.now(), task, event).map_err(Failure::ledger);
     // A look that finds something is a run of its own: who, when, with which arguments.
     if !events.is_empty() {
-        let arguments = std::env::args().skip(1).collect();
+        let arguments = plan.shown_arguments(std::env::args().skip(1));
         let started = drive::run_started(plan, Instance::current(), arguments, super::git(&project.root));
         append(None, &Event::RunStarted(started))?;
         for (task, event) in &events {
@@ -77,7 +84,7 @@ pub fn verify(global: &Global, args: &VerifyArgs, ui: &Ui) -> Result<u8, Failure
     }
     ledger.close().map_err(Failure::ledger)?;
     let history = store::read(&project.home).map_err(Failure::ledger)?;
-    super::run::write_report(&project, &history, &world)?;
+    super::run::write_report(&project, &history, &world, ui)?;
     if args.json {
         let value = serde_json::json!({ "version": status::VERSION, "tasks": out });
         ui.json(&value);

@@ -7,7 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Seek, SeekFrom, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -15,30 +15,34 @@ use camino::{Utf8Path, Utf8PathBuf};
 use duct::Expression;
 
 use super::platform;
-use crate::redact::Redactor;
+use crate::redact::{LONGEST_KEY, Redactor};
+use crate::secrets::Secrets;
 
 /// A log file that is being written.
 #[derive(Debug)]
 pub struct Log {
     file: File,
     path: Utf8PathBuf,
-    mask: Option<Arc<Redactor>>,
+    secrets: Secrets,
+    is_filtered: bool,
     trouble: Mutex<Option<String>>,
 }
 
 impl Log {
-    /// Makes the file, which must not exist yet; on Unix only its owner may read it. With a mask
-    /// everything that is written goes through it.
+    /// Makes the file, which must not exist yet; on Unix only its owner may read it. If there are
+    /// values to mask, or if there will be, everything that is written goes through a filter.
     ///
     /// # Errors
     ///
     /// If the file cannot be made.
-    pub fn create(path: &Utf8Path, mask: Option<Arc<Redactor>>) -> io::Result<Log> {
+    pub fn create(path: &Utf8Path, secrets: &Secrets) -> io::Result<Log> {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create_new(true);
         platform::private(&mut options);
         let file = options.open(path)?;
-        Ok(Log { file, path: path.to_owned(), mask, trouble: Mutex::new(None) })
+        let secrets = secrets.clone();
+        let is_filtered = secrets.any();
+        Ok(Log { file, path: path.to_owned(), secrets, is_filtered, trouble: Mutex::new(None) })
     }
 
     /// A log that goes nowhere because `path` could not be made, for what has to run all the same.
@@ -46,9 +50,11 @@ impl Log {
     /// # Errors
     ///
     /// If not even a file without a name can be made.
-    pub fn lost(path: &Utf8Path, mask: Option<Arc<Redactor>>, why: &io::Error) -> io::Result<Log> {
+    pub fn lost(path: &Utf8Path, secrets: &Secrets, why: &io::Error) -> io::Result<Log> {
         let trouble = Mutex::new(Some(format!("failed to make the log `{path}`: {why}")));
-        Ok(Log { file: platform::scratch()?, path: path.to_owned(), mask, trouble })
+        let secrets = secrets.clone();
+        let is_filtered = secrets.any();
+        Ok(Log { file: platform::scratch()?, path: path.to_owned(), secrets, is_filtered, trouble })
     }
 
     /// Where the file is.
@@ -62,7 +68,7 @@ impl Log {
     ///
     /// If the file cannot be written.
     pub fn note(&self, line: &str) -> io::Result<()> {
-        let masked = self.mask.as_ref().map_or(line.into(), |mask| mask.mask(line));
+        let masked = self.secrets.mask(line);
         let written = self.is_inside_line().and_then(|inside| {
             let newline = if inside { "\n" } else { "" };
             // One write: whoever follows the log sees the whole line or nothing.
@@ -74,6 +80,17 @@ impl Log {
     fn has_trouble(&self, error: &io::Error) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         trouble.get_or_insert_with(|| format!("failed to write the log `{}`: {error}", self.path));
+    }
+
+    /// Masks what has been written without a filter: well-known credentials, and what was learned
+    /// since. Also what the filter can't see, because it does not keep lines back. Not to be called
+    /// while a child writes.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or written.
+    pub fn seal(&self) -> io::Result<()> {
+        seal(&self.path, &self.secrets)
     }
 
     /// What has kept lines of our own, or the output of children if it is masked, from being written, such as a full
@@ -89,13 +106,11 @@ impl Log {
         // Duct applies what is outermost first: the file has to be there when stderr is joined to it.
         let joined = command.stderr_to_stdout();
         let file = self.file.try_clone()?;
-        match &self.mask {
-            None => Ok((joined.stdout_file(file), None)),
-            Some(mask) => {
-                let (writer, filter) = Filter::start(Arc::clone(mask), file)?;
-                Ok((joined.stdout_file(writer), Some(filter)))
-            }
+        if !self.is_filtered {
+            return Ok((joined.stdout_file(file), None));
         }
+        let (writer, filter) = Filter::start(self.secrets.clone(), file)?;
+        Ok((joined.stdout_file(writer), Some(filter)))
     }
 
     /// Ends a filter that [`Log::take`] made.
@@ -133,13 +148,13 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    fn start(mask: Arc<Redactor>, out: impl Write + Send + 'static) -> io::Result<(PipeWriter, Filter)> {
+    fn start(secrets: Secrets, out: impl Write + Send + 'static) -> io::Result<(PipeWriter, Filter)> {
         let (reader, writer) = io::pipe()?;
         let mark = mark();
         let pipe = writer.try_clone()?;
         let thread = thread::Builder::new().name("log mask".to_owned()).spawn({
             let mark = mark.clone();
-            move || filter(reader, &mark, &mask, out)
+            move || filter(reader, &mark, &secrets, out)
         })?;
         Ok((writer, Filter { pipe, mark, thread }))
     }
@@ -167,8 +182,9 @@ fn mark() -> Vec<u8> {
 }
 
 /// Copies `reader` up to `mark` through the mask.
-fn filter(mut reader: PipeReader, mark: &[u8], mask: &Redactor, mut out: impl Write) -> io::Result<()> {
-    let mut stream = mask.stream();
+fn filter(mut reader: PipeReader, mark: &[u8], secrets: &Secrets, mut out: impl Write) -> io::Result<()> {
+    let mut version = secrets.version();
+    let mut stream = secrets.redactor().live_stream();
     let mut result = Ok(());
     // After an error everything is still read: a child that writes must not hang because we cannot.
     let mut write = |bytes: Vec<u8>| {
@@ -184,6 +200,10 @@ fn filter(mut reader: PipeReader, mark: &[u8], mask: &Redactor, mut out: impl Wr
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => 0,
         };
+        if secrets.version() != version {
+            version = secrets.version();
+            stream.know(secrets.redactor());
+        }
         let n_bytes = n_kept + n_read;
         let at = find_mark(&buffer[..n_bytes], mark);
         if at + mark.len() <= n_bytes || n_read == 0 {
@@ -210,6 +230,85 @@ fn find_mark(bytes: &[u8], mark: &[u8]) -> usize {
     (0..bytes.len()).find(begins).unwrap_or(bytes.len())
 }
 
+/// Masks the secrets that are in a log, in place: nothing of it is lost if this process dies meanwhile, and
+/// whoever follows it goes on doing so. A log without secrets is only read.
+///
+/// # Errors
+///
+/// If the file cannot be read or written.
+pub fn seal(path: &Utf8Path, secrets: &Secrets) -> io::Result<()> {
+    let mut reader = File::open(path)?;
+    let mut rewrite =
+        Rewrite { path, writer: None, n_read: 0, n_written: 0, original: Vec::new(), masked: Vec::new() };
+    let mut stream = secrets.redactor().stream();
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match reader.read(&mut piece) {
+            Ok(0) => break,
+            Ok(n_read) => {
+                rewrite.read(&piece[..n_read]);
+                rewrite.put(stream.push(&piece[..n_read]))?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    rewrite.put(stream.finish())?;
+    rewrite.end()
+}
+
+/// A file that is written over, from the place on at which it has to be another, and nowhere before it was read.
+struct Rewrite<'a> {
+    path: &'a Utf8Path,
+    /// Nothing as long as all is as it was.
+    writer: Option<File>,
+    n_read: usize,
+    n_written: usize,
+    /// What was read and has not come out of the mask yet; not kept once something differs.
+    original: Vec<u8>,
+    /// What has come out and is not written yet: a mask may be longer than what it stands for.
+    masked: Vec<u8>,
+}
+
+impl Rewrite<'_> {
+    fn read(&mut self, piece: &[u8]) {
+        self.n_read += piece.len();
+        if self.writer.is_none() {
+            self.original.extend_from_slice(piece);
+        }
+    }
+
+    fn put(&mut self, masked: Vec<u8>) -> io::Result<()> {
+        if self.writer.is_none() {
+            if self.original.starts_with(&masked) {
+                self.original.drain(..masked.len());
+                self.n_written += masked.len();
+                return Ok(());
+            }
+            let mut writer = OpenOptions::new().write(true).open(self.path)?;
+            writer.seek(SeekFrom::Start(self.n_written as u64))?;
+            self.writer = Some(writer);
+        }
+        self.masked.extend(masked);
+        self.write(self.n_read - self.n_written)
+    }
+
+    /// Writes at most so many of the bytes that are ready.
+    fn write(&mut self, most: usize) -> io::Result<()> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let n_bytes = self.masked.len().min(most);
+        writer.write_all(&self.masked[..n_bytes])?;
+        self.masked.drain(..n_bytes);
+        self.n_written += n_bytes;
+        Ok(())
+    }
+
+    fn end(mut self) -> io::Result<()> {
+        self.write(usize::MAX)?;
+        self.writer.map_or(Ok(()), |writer| writer.set_len(self.n_written as u64))
+    }
+}
+
 /// The digest of a log: BLAKE3 in hexadecimal.
 ///
 /// # Errors
@@ -222,11 +321,15 @@ pub fn digest(path: &Utf8Path) -> io::Result<String> {
 }
 
 /// The last `n_lines` lines among the last `max_bytes` bytes of a log, fit to be shown: text without
-/// terminal escapes and control characters, progress bars in their last state. Nothing if the file
-/// cannot be read.
+/// terminal escapes and control characters, progress bars in their last state, well-known credentials masked. Nothing
+/// if the file cannot be read.
 pub fn tail(path: &Utf8Path, n_lines: usize, max_bytes: u64) -> Vec<String> {
-    let Ok((bytes, is_cut)) = read_end(path, max_bytes) else { return Vec::new() };
-    let text = String::from_utf8_lossy(&bytes);
+    // With what stands before it: the middle of a private key is known by its beginning only.
+    let Ok((bytes, is_part)) = read_end(path, max_bytes + LONGEST_KEY as u64) else { return Vec::new() };
+    let masked = Redactor::default().mask_bytes(&bytes).into_owned();
+    let start = masked.len().saturating_sub(usize::try_from(max_bytes).unwrap_or(usize::MAX));
+    let is_cut = is_part || start > 0;
+    let text = String::from_utf8_lossy(&masked[start..]);
     let whole = match text.split_once('\n') {
         Some((_, rest)) if is_cut && !rest.is_empty() => rest,
         _ => &text,
@@ -304,7 +407,10 @@ fn skip_sequence(characters: &mut std::str::Chars<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::secrets::Secret;
 
     fn place() -> (tempfile::TempDir, Utf8PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -312,14 +418,15 @@ mod tests {
         (folder, path)
     }
 
-    fn secret() -> Arc<Redactor> {
-        Arc::new(Redactor::new(["s3cr3t-value".to_owned()]))
+    fn secret() -> Secrets {
+        let secret = Secret { whose: "`TOKEN`".to_owned(), value: "s3cr3t-value".to_owned(), named: true };
+        Secrets::new([secret])
     }
 
     #[test]
     fn notes_stand_on_lines_of_their_own_and_are_masked() {
         let (_folder, path) = place();
-        let log = Log::create(&path, Some(secret())).unwrap();
+        let log = Log::create(&path, &secret()).unwrap();
         log.note("$ login s3cr3t-value").unwrap();
         (&log.file).write_all(b"no newline").unwrap();
         log.note("exit 0").unwrap();
@@ -330,8 +437,8 @@ mod tests {
     #[test]
     fn a_log_is_never_written_over() {
         let (_folder, path) = place();
-        Log::create(&path, None).unwrap();
-        assert_eq!(Log::create(&path, None).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        Log::create(&path, &Secrets::default()).unwrap();
+        assert_eq!(Log::create(&path, &Secrets::default()).unwrap_err().kind(), ErrorKind::AlreadyExists);
     }
 
     #[cfg(unix)]
@@ -339,7 +446,7 @@ mod tests {
     fn a_log_is_private() {
         use std::os::unix::fs::PermissionsExt;
         let (_folder, path) = place();
-        Log::create(&path, None).unwrap();
+        Log::create(&path, &Secrets::default()).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -395,6 +502,59 @@ mod tests {
             assert!(whole <= certain && (n < 9 + mark.len() || whole == 9), "{n}: {whole}");
         }
         assert_eq!(find_mark(b"\0\0\0", &mark), 2);
+    }
+
+    #[track_caller]
+    fn check_seal(text: &[u8], expected: &[u8]) {
+        let (_folder, path) = place();
+        std::fs::write(&path, text).unwrap();
+        seal(&path, &secret()).unwrap();
+        let sealed = std::fs::read(&path).unwrap();
+        assert!(sealed == expected, "{} and {} bytes", sealed.len(), expected.len());
+    }
+
+    #[test]
+    fn a_log_is_sealed_in_place() {
+        check_seal(b"", b"");
+        check_seal(b"nothing here\n\xff", b"nothing here\n\xff");
+        check_seal(b"a s3cr3t-value b\nc s3cr3t-\nvalue", b"a *** b\nc ***");
+        check_seal(b"AKIAIOSFODNN7EXAMPLE", b"***");
+        // Masks that are longer than what they stand for, over more than is read at a time.
+        let (short, masked) = ("x://u:p@h ".repeat(50_000), "x://u:***@h ".repeat(50_000));
+        check_seal(short.as_bytes(), masked.as_bytes());
+        let long = "s3cr3t-value and more\n".repeat(20_000);
+        check_seal(long.as_bytes(), long.replace("s3cr3t-value", "***").as_bytes());
+    }
+
+    #[test]
+    fn a_clean_log_is_not_written_again() {
+        let (_folder, path) = place();
+        std::fs::write(&path, "nothing here\n").unwrap();
+        let mut permissions = path.metadata().unwrap().permissions();
+        permissions.set_readonly(true);
+        std::fs::set_permissions(&path, permissions).unwrap();
+        let before = path.metadata().unwrap().modified().unwrap();
+        seal(&path, &secret()).unwrap();
+        assert_eq!(path.metadata().unwrap().modified().unwrap(), before);
+    }
+
+    #[test]
+    fn a_filter_masks_what_is_learned_meanwhile() {
+        let (out, secrets) = (Shared::default(), Secrets::default());
+        let (mut writer, filter) = Filter::start(secrets.clone(), out.clone()).unwrap();
+        secrets.learn([Secret { whose: "x".to_owned(), value: "l3arned-value".to_owned(), named: true }]);
+        writer.write_all(b"l3arned-value\n").unwrap();
+        filter.end().unwrap();
+        assert_eq!(*out.0.lock().unwrap(), b"***\n");
+    }
+
+    #[test]
+    fn the_end_of_a_key_is_no_part_of_a_tail() {
+        let key =
+            format!("-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----\n", "MIIEvQ\n".repeat(1000));
+        let (_folder, path) = place();
+        std::fs::write(&path, format!("before\n{key}after\n")).unwrap();
+        assert_eq!(tail(&path, 3, 500), ["before", "***", "after"]);
     }
 
     #[track_caller]

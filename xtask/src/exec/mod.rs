@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-pub use self::log::{Log, digest, tail};
+pub use self::log::{Log, digest, seal, tail};
 pub use self::signals::{Cause, Listener, Signalled};
 pub use self::supervise::Room;
 
@@ -128,6 +128,16 @@ pub enum How {
 /// On Linux they are found through `/proc`; elsewhere none are found.
 pub fn end_survivors(attempts: &dyn Fn(&str) -> bool, grace: Duration) -> u32 {
     platform::end_survivors(attempts, grace)
+}
+
+/// Makes the file that these options make readable by its owner only, where there are such files.
+pub fn private(options: &mut std::fs::OpenOptions) {
+    platform::private(options);
+}
+
+/// Makes the folder that it makes accessible to its owner only, where there are such folders.
+pub fn private_folder(builder: &mut std::fs::DirBuilder) {
+    platform::private_folder(builder);
 }
 
 /// Which process this is, so that a dead holder of a lock is told from a live one even when its

@@ -1,9 +1,9 @@
 //! What the room needs of Unix, and of `/proc` on Linux.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -55,6 +55,11 @@ pub(super) fn set_apart(command: &mut Command, name: &str) {
 /// For a file that only its owner may read.
 pub(super) fn private(options: &mut OpenOptions) {
     options.mode(0o600);
+}
+
+/// Makes the folder that it makes accessible to its owner only.
+pub(super) fn private_folder(builder: &mut DirBuilder) {
+    builder.mode(0o700);
 }
 
 /// A file without a name: it is gone with the last who has it open.

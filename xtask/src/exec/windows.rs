@@ -3,7 +3,7 @@
 //! There are no process groups that could be signalled, so a child is killed at once when it is to end,
 //! and what it started is left alone. Job objects would do better, at the price of a large dependency.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::windows::fs::OpenOptionsExt;
 use std::process::{Command, ExitStatus};
@@ -27,6 +27,9 @@ pub(super) fn set_apart(_: &mut Command, _: &str) {}
 
 /// Files inherit who may read them from their folder.
 pub(super) fn private(_: &mut OpenOptions) {}
+
+/// The same for folders.
+pub(super) fn private_folder(_: &mut DirBuilder) {}
 
 /// A file that is deleted when the last handle to it is closed.
 pub(super) fn scratch() -> io::Result<File> {

@@ -12,12 +12,15 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
 use super::chronicle::Chronicle;
 use super::event::{Event, FORMAT, Header, LogsPruned};
 use super::history::{Health, History, fold, fold_to};
 use crate::exec::{self, Instance};
 use crate::ids::Digest;
+use crate::secrets::Secrets;
 use crate::since::Point;
 
 /// A record is on disk at most this long after it was written. Many short tasks share a sync.
@@ -171,6 +174,31 @@ pub enum Refused {
     Io(anyhow::Error),
 }
 
+/// A record that was not written because a secret would have stood in it.
+#[derive(Debug)]
+pub struct Withheld {
+    /// Its kind.
+    pub kind: &'static str,
+    /// The task that it is about.
+    pub task: Option<String>,
+    /// Where in the record.
+    pub at: String,
+    /// Whose value.
+    pub whose: String,
+}
+
+/// Says where and whose, not what.
+impl std::fmt::Display for Withheld {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kind, task, at, whose } = self;
+        // A task may be called as the secret.
+        let about = task.as_ref().map_or_else(String::new, |task| format!(" of `{task}`"));
+        write!(f, "the record `{kind}`{about} was not written: the value of {whose} would stand in {at}")
+    }
+}
+
+impl std::error::Error for Withheld {}
+
 /// The ledger, open for writing. Holding one is holding the run lock.
 #[derive(Debug)]
 pub struct Ledger {
@@ -178,6 +206,7 @@ pub struct Ledger {
     run: String,
     killed: Vec<String>,
     cleared: AtomicBool,
+    secrets: Secrets,
     state: Arc<(Mutex<State>, Condvar)>,
     syncer: Option<JoinHandle<()>>,
     _lock: File,
@@ -196,7 +225,13 @@ struct State {
 
 impl Ledger {
     /// Takes the run lock, reads the ledger, cuts an unfinished last line, and makes ready to append.
-    pub fn open(home: &Home, run: &str, instance: &Instance) -> Result<(Self, History), Refused> {
+    /// Secrets are masked in what is appended.
+    pub fn open(
+        home: &Home,
+        run: &str,
+        instance: &Instance,
+        secrets: &Secrets,
+    ) -> Result<(Self, History), Refused> {
         let dir = home.dir();
         let io = |what: &str, path: &Utf8Path| {
             let text = format!("failed to {what} `{path}`");
@@ -278,6 +313,7 @@ impl Ledger {
                 run: run.to_owned(),
                 cleared: AtomicBool::new(killed.is_empty()),
                 killed,
+                secrets: secrets.clone(),
                 state,
                 syncer: Some(syncer),
                 _lock: lock,
@@ -298,9 +334,14 @@ impl Ledger {
 
     /// Appends one record. When this returns, the record is with the operating system; within [`SYNC_DELAY`] it is
     /// on disk. A record that could not be written whole is cut off again, so that the ledger stays readable.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be written; [`Withheld`] if it would hold a secret in a name, where it can't be masked.
     pub fn append(&self, at: Timestamp, task: Option<&str>, event: &Event) -> anyhow::Result<()> {
         let path = self.home.ledger();
-        let body = event.body().context("failed to write a record as JSON")?;
+        let json = "failed to write a record as JSON";
+        let body = self.secrets.veiled(event.clone()).body().context(json)?;
         let mut state = lock(&self.state.0);
         if let Some(failed) = &state.failed {
             anyhow::bail!("failed to write the ledger `{path}`: {failed}");
@@ -316,7 +357,12 @@ impl Ledger {
             imported: None,
             event: &body,
         };
-        let mut line = serde_json::to_vec(&header).context("failed to write a record as JSON")?;
+        let mut line = serde_json::to_vec(&header).context(json)?;
+        if let Some(whose) = self.secrets.whose_is_in(&String::from_utf8_lossy(&line)) {
+            let at = self.place_of_secret(&body);
+            let task = task.map(|task| self.secrets.masked(task));
+            return Err(Withheld { kind: event.kind(), task, at, whose }.into());
+        }
         let digest = Digest::of(&line);
         line.push(b'\n');
         if let Err(error) = state.file.write_all(&line) {
@@ -360,6 +406,31 @@ impl Ledger {
                 result.err().map(|e| format!("failed to remove the log `{log}`: {e}"))
             })
             .collect())
+    }
+
+    /// Where in a record a secret stands: in its body, or else in the name of its task.
+    fn place_of_secret(&self, body: &RawValue) -> String {
+        let body = serde_json::from_str(body.get()).unwrap_or_default();
+        let keys = self.path_to_secret(&body).unwrap_or_default();
+        if keys.is_empty() { "`task`".to_owned() } else { format!("`{}`", keys.join(".")) }
+    }
+
+    /// The keys that lead to a secret, without one that holds it.
+    fn path_to_secret(&self, value: &Json) -> Option<Vec<String>> {
+        let holds = |text: &str| self.secrets.whose_is_in(text).is_some();
+        match value {
+            Json::String(text) => holds(text).then(Vec::new),
+            Json::Array(items) => items.iter().find_map(|item| self.path_to_secret(item)),
+            Json::Object(map) => map.iter().find_map(|(key, inner)| {
+                if holds(key) {
+                    return Some(Vec::new());
+                }
+                let mut path = self.path_to_secret(inner)?;
+                path.insert(0, key.clone());
+                Some(path)
+            }),
+            Json::Null | Json::Bool(_) | Json::Number(_) => None,
+        }
     }
 
     /// Syncs and lets go of the run lock.

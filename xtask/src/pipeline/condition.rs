@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::diagnostic::Diagnostic;
 use super::read::{Defs, Read, Reader, Value};
+use crate::redact::{MASK, is_same, is_stand_in};
 use crate::wording;
 
 /// All of its terms must hold.
@@ -60,7 +61,8 @@ impl Condition {
                 About::Fact(name) => (name.as_str(), fact(name)),
             };
             match found {
-                Ok(found) if term.values.contains(&found) == term.negated => {
+                Ok(found) if term.values.iter().any(|v| is_same(v, &found)) == term.negated => {
+                    let found = if is_stand_in(&found) { MASK } else { &found };
                     let wanted: Vec<String> = term.values.iter().map(|v| format!("`{v}`")).collect();
                     return Outcome::Fails(if term.negated {
                         format!("`{name}` is `{found}`, which rules it out")

@@ -17,6 +17,7 @@ use super::template::Template;
 use crate::check::CheckSpec;
 use crate::ids::Digest;
 use crate::measure::Measure;
+use crate::redact::{MASK, stand_in};
 use crate::wording;
 
 record! {
@@ -61,6 +62,8 @@ record! {
         /// How many attempts of each task keep their logs. Default: 10. The last attempt and the last one that passed
         /// keep theirs in any case.
         keep: Option<u64>,
+        /// Variables of [vars] and environment variables whose values are masked everywhere.
+        secret: Vec<At<String>>,
     }
 }
 
@@ -322,6 +325,8 @@ record! {
         regex: Option<Pattern>,
         /// Ask only if this is so; the first of several whose condition holds is asked.
         when: Option<Condition>,
+        /// Mask the value everywhere.
+        secret: Switch,
     }
 }
 
@@ -359,8 +364,11 @@ impl CaptureTable {
         };
         let found = regex.regex().captures(value).and_then(|c| c.get(1).or_else(|| c.get(0)));
         found.map(|m| m.as_str().to_owned()).ok_or_else(|| {
-            let shown = wording::first_line(value, 120);
-            format!("nothing in what `{command}` printed matches `{}`: `{shown}`", regex.as_str())
+            let shown = match self.secret.0 {
+                true => String::new(),
+                false => format!(": `{}`", wording::first_line(value, 120)),
+            };
+            format!("nothing in what `{command}` printed matches `{}`{shown}", regex.as_str())
         })
     }
 }
@@ -469,7 +477,7 @@ pub struct TaskEntry {
     pub table: TaskTable,
     /// Digest of each key that its result follows from.
     pub keys: BTreeMap<String, Digest>,
-    /// Declared variables that it uses, with their values.
+    /// Declared variables that it uses, with their values; of secret ones the stand-ins.
     pub vars: BTreeMap<String, String>,
     /// The header of the table.
     pub span: Range<usize>,
@@ -522,7 +530,11 @@ impl Read for TaskEntry {
             .collect();
         let vars = std::mem::take(&mut r.used)
             .into_iter()
-            .filter_map(|name| Some((name.clone(), r.vars.get(&name)?.clone())))
+            .filter_map(|name| {
+                let value = r.vars.get(&name)?;
+                let recorded = if r.secret.contains(&name) { stand_in(value) } else { value.clone() };
+                Some((name, recorded))
+            })
             .collect();
         Some(Self { table: read?, keys, vars, span })
     }
@@ -584,6 +596,7 @@ pub fn read_vars(vars: &Map<Variable>, overrides: &BTreeMap<String, String>, r: 
         {
             let span = vars.iter().find(|(n, _)| n.value == name).map_or(0..0, |(n, _)| n.span.clone());
             let all: Vec<String> = variable.one_of.iter().map(|v| format!("`{v}`")).collect();
+            let value = if r.secret.contains(name) { MASK } else { &value };
             r.report(
                 Diagnostic::new(span, format!("`{name}` can't be `{value}`"))
                     .hint(format!("it takes {}", wording::either(&all))),
@@ -623,6 +636,10 @@ fn settle(
     });
     for other in names {
         settle(&other, raw, visiting, r);
+        if r.secret.contains(&other) {
+            // A change of the one has to be noticed in the other, which must not be recorded either.
+            r.secret.insert(name.to_owned());
+        }
     }
     visiting.pop();
     if !r.vars.contains_key(name) {

@@ -17,6 +17,7 @@ use crate::check::CheckSpec;
 use crate::ids::{Digest, NeedIx, PhaseIx, TaskIx};
 use crate::measure::Measure;
 use crate::observed::Verdict;
+use crate::redact::MASK;
 
 /// Time limit of a task that names none.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -43,6 +44,8 @@ pub struct Plan {
     pub keep: u64,
     /// Variables with their values.
     pub vars: BTreeMap<String, String>,
+    /// Variables and environment variables whose values are masked everywhere.
+    pub secret: Vec<String>,
     /// Prerequisites in the order of the file.
     pub prerequisites: Vec<Prerequisite>,
     /// Facts in the order of the file.
@@ -250,7 +253,7 @@ pub struct Task {
 pub struct Definition {
     /// Digest of each key of the task's table.
     pub keys: BTreeMap<String, Digest>,
-    /// Variables that it uses.
+    /// Variables that it uses, with their values; of a secret one its [stand-in](crate::redact::stand_in).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vars: BTreeMap<String, String>,
 }
@@ -354,6 +357,39 @@ impl Plan {
     pub fn needed_for(&self, need: NeedIx) -> Vec<NeedIx> {
         let all = self.with_required(&[need]);
         (0..all.len()).filter(|i| all[*i]).map(NeedIx).collect()
+    }
+
+    /// Variables with their values; in place of a secret one a mask, however short it is.
+    pub fn shown_vars(&self) -> impl Iterator<Item = (&str, &str)> {
+        let shown = |name, value| if self.secret.contains(name) { MASK } else { value };
+        self.vars.iter().map(move |(name, value)| (name.as_str(), shown(name, value.as_str())))
+    }
+
+    /// The arguments of a call as they may be recorded: what `--set` gives to a secret variable is left out.
+    pub fn shown_arguments(&self, arguments: impl IntoIterator<Item = String>) -> Vec<String> {
+        let shown = |argument: String| {
+            let (name, _) = argument.split_once('=').filter(|(name, _)| *name != "--set")?;
+            self.secret.contains(&name.to_owned()).then(|| format!("{name}={MASK}"))
+        };
+        let hidden = |argument: String| match argument.strip_prefix("--set=") {
+            Some(setting) => shown(setting.to_owned()).map(|setting| format!("--set={setting}")),
+            None => shown(argument),
+        };
+        arguments.into_iter().map(|argument| hidden(argument.clone()).unwrap_or(argument)).collect()
+    }
+
+    /// Names that are compared with what is on record, each replaced by `shown`.
+    pub fn rename(&mut self, shown: &dyn Fn(&str) -> String) {
+        let again = |name: &mut String| *name = shown(name);
+        for task in &mut self.tasks {
+            task.measures.iter_mut().for_each(|m| again(&mut m.name));
+            task.checks.iter_mut().filter_map(|c| c.title.as_mut()).for_each(again);
+        }
+        self.gates.iter_mut().for_each(|g| again(&mut g.title));
+        for criterion in &mut self.criteria {
+            again(&mut criterion.title);
+            criterion.measures.iter_mut().chain(&mut criterion.findings).for_each(|(_, name)| again(name));
+        }
     }
 
     /// `wanted` and everything that it stands on.

@@ -32,6 +32,8 @@ pub struct Reader<'s> {
     pub valueless: BTreeSet<String>,
     /// Names that get their value when the task runs.
     pub runtime: BTreeSet<String>,
+    /// Variables whose values are not recorded: the declared ones, and those whose defaults use them.
+    pub secret: BTreeSet<String>,
     /// Declared variables that were used since this was last taken.
     pub used: BTreeSet<String>,
     /// The shell that the commands of the task at hand are written for, if any.
@@ -93,6 +95,7 @@ impl<'s> Reader<'s> {
             vars: BTreeMap::new(),
             valueless: BTreeSet::new(),
             runtime: BTreeSet::new(),
+            secret: BTreeSet::new(),
             used: BTreeSet::new(),
             shell: None,
             outside: false,

@@ -88,10 +88,7 @@ fn read(
     if let Some(facts) = document.get("fact").and_then(|f| f.get_ref().as_table()) {
         r.facts = facts.keys().map(|k| k.get_ref().to_string()).collect();
     }
-    if let Some(vars) = r.key::<Map<file::Variable>>(document, "vars", &(0..0)) {
-        let mut values = environment.clone();
-        values.extend(overrides.clone());
-        file::read_vars(&vars, &values, r);
+    if let Some(vars) = read_vars(document, overrides, environment, r) {
         // A variable with a mistake is a declared one.
         if let Some(declared) = document.get("vars").and_then(|v| v.get_ref().as_table()) {
             let unread = declared
@@ -128,6 +125,63 @@ fn read(
     }
     let file = file.take()?;
     Resolver::new(&file, r).plan()
+}
+
+/// Reads `[vars]`, knowing which of them are secret.
+fn read_vars(
+    document: &DeTable<'_>,
+    overrides: &BTreeMap<String, String>,
+    environment: &BTreeMap<String, String>,
+    r: &mut Reader<'_>,
+) -> Option<Map<file::Variable>> {
+    let declared = document.get("pipeline").and_then(|p| p.get_ref().as_table()?.get("secret"));
+    let names = declared.and_then(|names| names.get_ref().as_array()).into_iter().flatten();
+    r.secret = names.filter_map(|name| name.get_ref().as_str().map(str::to_owned)).collect();
+    let vars = r.key::<Map<file::Variable>>(document, "vars", &(0..0))?;
+    let mut values = environment.clone();
+    values.extend(overrides.clone());
+    file::read_vars(&vars, &values, r);
+    Some(vars)
+}
+
+/// What a file with mistakes declares as secrets, as far as it can be read: what is said about the mistakes must not
+/// show them.
+#[derive(Debug, Default)]
+pub struct Hidden {
+    /// Secret variables with their values.
+    pub vars: Vec<(String, String)>,
+    /// Secret environment variables.
+    pub names: Vec<String>,
+    /// Environment files, relative to the root.
+    pub env_files: Vec<String>,
+    /// Names in them that are no secrets.
+    pub plain: Vec<String>,
+}
+
+/// Looks for what is to be hidden in a file that was not resolved.
+pub fn hidden(
+    text: &str,
+    overrides: &BTreeMap<String, String>,
+    environment: &BTreeMap<String, String>,
+) -> Hidden {
+    let (document, _) = DeTable::parse_recoverable(text);
+    let mut r = Reader::new(text);
+    read_vars(document.get_ref(), overrides, environment, &mut r);
+    let names = r.secret.iter().cloned().collect();
+    let vars = r.vars.into_iter().filter(|(name, _)| r.secret.contains(name)).collect();
+    let mut out = Hidden { vars, names, ..Hidden::default() };
+    let phases = document.get_ref().get("phase").and_then(|p| p.get_ref().as_array()).into_iter().flatten();
+    let tasks = phases.filter_map(|p| p.get_ref().as_table()?.get("task")?.get_ref().as_array()).flatten();
+    for task in tasks.filter_map(|task| task.get_ref().as_table()) {
+        for (key, list) in
+            [("secret", &mut out.names), ("env_file", &mut out.env_files), ("plain", &mut out.plain)]
+        {
+            let Some(value) = task.get(key).map(toml::Spanned::get_ref) else { continue };
+            let items = value.as_array().into_iter().flatten().filter_map(|item| item.get_ref().as_str());
+            list.extend(value.as_str().into_iter().chain(items).map(str::to_owned));
+        }
+    }
+    out
 }
 
 /// Names with their places, for lookup and for "did you mean".
@@ -219,9 +273,34 @@ pub const TAKEN: &[&str] = &[
     "forget",
     "lint",
     "schema",
+    "selftest",
     "completions",
     "help",
 ];
+
+/// A secret is a declared variable, or has a name that only an environment variable can have.
+fn check_secret(name: &At<String>, r: &mut Reader<'_>) {
+    if !is_variable_name(&name.value) {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.value.is_empty() || !name.value.chars().all(is_name) {
+            let problem = format!("`{}` is not the name of a variable", name.value.escape_debug());
+            r.report(Diagnostic::new(name.span.clone(), problem));
+        }
+        return;
+    }
+    let known = || r.vars.keys().chain(&r.valueless).map(String::as_str);
+    if !known().any(|known| known == name.value) {
+        let hint = wording::nearest(&name.value, known()).map_or_else(
+            || {
+                "name environment variables of one task under its `secret`, or declare it in [vars]"
+                    .to_owned()
+            },
+            |near| format!("did you mean `{near}`?"),
+        );
+        let problem = format!("there is no variable `{}`", name.value);
+        r.report(Diagnostic::new(name.span.clone(), problem).hint(hint));
+    }
+}
 
 struct Resolver<'f, 'r, 's> {
     file: &'f File,
@@ -263,6 +342,9 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
                         .hint("use lower-case letters, digits and `_`; `os`, `arch` and the names of variables are taken"),
                 );
             }
+        }
+        for name in &file.pipeline.secret {
+            check_secret(name, r);
         }
         let entries: Vec<(usize, &TaskEntry)> =
             file.phase.iter().enumerate().flat_map(|(i, p)| p.task.iter().map(move |t| (i, t))).collect();
@@ -336,6 +418,7 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
             template: file.pipeline.template.as_ref().map(|p| p.0.clone()),
             keep: file.pipeline.keep.unwrap_or(DEFAULT_KEEP),
             vars: self.r.vars.clone(),
+            secret: file.pipeline.secret.iter().map(|name| name.value.clone()).collect(),
             prerequisites,
             facts,
             profiles,

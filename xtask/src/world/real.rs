@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,9 +12,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::{ANSWER_LIMIT, Answer, Ask, Kind, Request, Response, World, http};
-use crate::exec::{Output, Room, Spawn};
+use crate::exec::{self, Output, Room, Spawn};
 use crate::ids::Digest;
 use crate::pipeline::read::Glob;
+use crate::secrets::Secrets;
 
 /// The machine that this runs on, seen from the root of a pipeline.
 #[derive(Clone)]
@@ -119,7 +120,7 @@ impl Remembered {
         Some((what, parts.next()?.into(), stamp))
     }
 
-    fn text(&self) -> String {
+    fn text(&self, secrets: &Secrets) -> String {
         use std::fmt::Write as _;
         let mut out = String::with_capacity(self.entries.len() * 120);
         let mut line = |what: &str, path: &Utf8Path, s: &Stamp| {
@@ -130,7 +131,8 @@ impl Remembered {
         for (path, (stamp, digest)) in &self.entries {
             line(&digest.to_string(), path, stamp);
         }
-        for (path, (stamp, version)) in &self.versions {
+        // A version is what some program printed.
+        for (path, (stamp, version)) in self.versions.iter().filter(|(_, (_, v))| secrets.mask(v) == *v) {
             line(&format!("version:{version}"), path, stamp);
         }
         out
@@ -162,14 +164,22 @@ impl Real {
         Self { mark: Mark::Attempt(attempt.to_owned()), ..self.clone() }
     }
 
-    /// Keeps the digests for the next run. They only save time, so a failure is not one of the run.
-    pub fn remember(&self, path: &Utf8Path) {
+    /// Keeps the digests for the next run. They only save time, so a failure is not one of the run. Nobody else may
+    /// read them: a small file could be guessed from its digest.
+    pub fn remember(&self, path: &Utf8Path, secrets: &Secrets) {
         let mut remembered = self.remembered();
         let side = path.with_extension("new");
         if !std::mem::take(&mut remembered.changed) {
             // Left by somebody who was killed while writing.
             let _ = fs::remove_file(&side);
-        } else if fs::write(&side, remembered.text()).and_then(|()| fs::rename(&side, path)).is_err() {
+            return;
+        }
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        exec::private(&mut options);
+        let written =
+            options.open(&side).and_then(|mut file| file.write_all(remembered.text(secrets).as_bytes()));
+        if written.and_then(|()| fs::rename(&side, path)).is_err() {
             let _ = fs::remove_file(&side);
         }
     }
@@ -455,7 +465,7 @@ mod tests {
         assert_eq!(world.digest_by("f".into(), &|| later, &unread).unwrap(), Digest::of(b"1"));
         // The next process knows it too.
         let path = world.at("digests".into());
-        world.remember(&path);
+        world.remember(&path, &Secrets::default());
         let next = Real::new(world.root.clone(), Arc::new(Room::new()), Remembered::load(&path));
         assert_eq!(next.digest_by("f".into(), &|| later, &unread).unwrap(), Digest::of(b"1"));
         fs::write(world.at("f".into()), "2").unwrap();

@@ -221,7 +221,7 @@ fn every_kind() -> (Sandbox, Vec<u8>, Vec<usize>) {
 /// long as it is not yet another program.
 fn open(home: &Home, instance: &Instance) -> (Ledger, History) {
     loop {
-        match Ledger::open(home, "test", instance) {
+        match Ledger::open(home, "test", instance, &xtask::secrets::Secrets::default()) {
             Err(Refused::Held(_)) => {}
             other => return other.unwrap(),
         }

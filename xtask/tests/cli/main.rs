@@ -25,6 +25,7 @@ mod results;
 mod resume;
 mod run;
 mod sandbox;
+mod secrets;
 mod signals;
 mod state;
 mod verify;

@@ -1,5 +1,7 @@
 //! Secrets in environment files: which values are worth looking for, and in which forms they may turn up.
 
+use crate::redact::{CERTAIN, is_certain};
+
 /// A value that must not turn up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secret {
@@ -8,21 +10,6 @@ pub struct Secret {
     /// The texts that give it away: the value, its form in JSON, the password in it.
     pub forms: Vec<String>,
 }
-
-/// Shorter values turn up by chance, in characters.
-const SHORTEST: usize = 8;
-
-/// Values of eight and more characters that configure something and are no secret.
-const PUBLIC: &[&str] = &[
-    "development",
-    "production",
-    "localhost",
-    "disabled",
-    "postgres",
-    "not-configured",
-    "change-me",
-    "0.0.0.0:8000",
-];
 
 /// Reads an environment file (`NAME=value`, one a line, `#` comments) and picks the values that may be secret. Passed
 /// over are names in `except`, short values, numbers, and addresses without a password.
@@ -40,18 +27,16 @@ fn unquoted(value: &str) -> &str {
     inner('"').or_else(|| inner('\'')).unwrap_or(value)
 }
 
-fn is_long(value: &str) -> bool {
-    value.chars().count() >= SHORTEST
-}
-
 /// The texts to look for; nothing for a value that is no secret.
 fn forms(value: &str) -> Option<Vec<String>> {
-    if !is_long(value) || value.parse::<f64>().is_ok() || PUBLIC.contains(&value.to_lowercase().as_str()) {
+    if !is_certain(value) {
         return None;
     }
     let mut out = vec![value.to_owned()];
     if value.contains("://") {
-        out.extend(Some(password(value)?).filter(|password| is_long(password)).map(str::to_owned));
+        out.extend(
+            Some(password(value)?).filter(|password| password.chars().count() >= CERTAIN).map(str::to_owned),
+        );
     }
     // Image configurations are written by Go, whose JSON also escapes `&`, `<` and `>`.
     let escaped: Vec<String> =
