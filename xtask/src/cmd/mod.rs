@@ -19,6 +19,7 @@ use crate::pipeline::resolve::{Hidden, SIZE_LIMIT, hidden};
 use crate::pipeline::{Plan, resolve_here};
 use crate::redact::SHORTEST;
 use crate::secrets::{self, Secret, Secrets};
+use crate::timings;
 use crate::ui::{Colour, Ui};
 use crate::wording;
 
@@ -65,6 +66,7 @@ impl Project {
 /// Does what the command line says; the result is the exit code.
 pub fn run(cli: Cli, ui: &Ui) -> Result<u8, Failure> {
     let global = &cli.global;
+    global.timings.iter().cloned().for_each(timings::to);
     match cli.command {
         None => list::overview(global, ui),
         Some(Command::Run(args)) => run::run(global, &args, run::Mode::All, ui),
@@ -104,6 +106,7 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         merged.file = call.global.file.clone().or(merged.file);
         merged.set.extend(call.global.set.iter().cloned());
         merged.profile = call.global.profile.clone().or(merged.profile);
+        call.global.timings.iter().cloned().for_each(timings::to);
     }
     let other =
         call.as_ref().ok().map(|c| (c.global.color, c.global.ci)).filter(|own| *own != Default::default());
@@ -178,6 +181,7 @@ pub fn here() -> Result<Utf8PathBuf, Failure> {
 
 /// Finds and reads the pipeline. Its mistakes are shown, all of them.
 pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
+    let _span = timings::phase("read the plan");
     let path = locate(global)?;
     let overrides = overrides(global)?;
     let environment = environment();

@@ -17,6 +17,7 @@ use crate::pipeline::Plan;
 use crate::pipeline::policy::Policy;
 use crate::plain;
 use crate::status::{self, Reason, Row, State, Status, Summary};
+use crate::timings;
 use crate::ui::Ui;
 use crate::view;
 use crate::wait::Watcher;
@@ -48,8 +49,9 @@ pub fn run_project(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Re
     let session = Session::new(project, ui);
     let opened = session.open()?;
     let asked = choose(&project.plan, &opened.history, args, mode)?;
-    let pass = session.pass(opened, asked, args, Vec::new(), None);
-    tell(project, &pass.ran, pass.ran.started, &pass.asked.selected, args, ui);
+    let mut pass = session.pass(opened, asked, args, Vec::new(), None);
+    let started = pass.ran.started;
+    tell(project, &mut pass.ran, started, &pass.asked.selected, args, ui);
     super::service::tell(project, &pass.ran, &pass.asked.selected, &session.world, ui);
     pass.trouble.map_or(Ok(pass.code), Err)
 }
@@ -92,6 +94,7 @@ impl<'a> Session<'a> {
     /// Listens for signals from now on.
     pub(super) fn new(project: &'a Project, ui: &'a Ui) -> Self {
         let room = Arc::new(Room::new());
+        let _span = timings::phase("read what is known of files");
         let remembered = Remembered::load(&project.home.digests());
         let inbox = Inbox::new();
         let is_waiting = Arc::new(AtomicBool::new(false));
@@ -192,7 +195,9 @@ impl<'a> Session<'a> {
             };
             ran.ledger_failure = pruned.and_then(|()| ledger.append(self.world.now(), None, &ended)).err();
         }
+        let span = timings::phase("write what is known of files");
         self.world.remember(&project.home.digests(), self.ui.secrets());
+        drop(span);
         // Nobody else writes as long as it is open.
         let stamp = self.world.stamp(&project.home.ledger());
         let closed = ledger.close();
@@ -292,6 +297,7 @@ pub(super) fn write_report(
     ui: &Ui,
 ) -> Result<(), Failure> {
     let Some(path) = &project.plan.report else { return Ok(()) };
+    let _span = timings::phase("write the report");
     let observed = drive::recall(&project.plan, history, world);
     let status = status::status(&project.plan, history, &observed);
     let text = super::report::committable(project, history, status, ui)?;
@@ -299,20 +305,34 @@ pub(super) fn write_report(
 }
 
 /// The last lines: what there is, what is in the way, and what to do next.
-pub(super) fn tell(project: &Project, ran: &Ran, started: usize, selected: &[bool], args: &RunArgs, ui: &Ui) {
-    let observed = &ran.observed;
-    let status = status::status(&project.plan, &ran.history, &full(project, observed, &ran.history));
-    let status = ui.secrets().veiled(status);
+pub(super) fn tell(
+    project: &Project,
+    ran: &mut Ran,
+    started: usize,
+    selected: &[bool],
+    args: &RunArgs,
+    ui: &Ui,
+) {
+    let _span = timings::phase("tell");
+    let asked = Summary::of(ran.rows.iter().enumerate().filter(|(i, _)| selected[*i]).map(|(_, row)| row));
+    let observed = full(project, &ran.observed, &ran.history);
+    let plan = &project.plan;
+    // Where nothing came to be known, the states are those that were found.
+    let known = !ran.recorded && observed.prerequisites == ran.observed.prerequisites;
+    let mut status = match known {
+        true => status::of_rows(plan, &ran.history, &observed, ran.rows.clone()),
+        false => status::status(plan, &ran.history, &observed),
+    };
     if args.json {
-        if let Ok(text) = super::report::json(&status) {
+        if let Ok(text) = super::report::json(&ui.secrets().veiled(status)) {
             ui.exactly(&text);
         }
         return;
     }
-    let rows: Vec<&Row> = ran.rows.iter().enumerate().filter(|(i, _)| selected[*i]).map(|(_, r)| r).collect();
-    for line in
-        view::closing(&status, &Summary::of(rows.iter().copied()), started, ui.stderr_colour()).lines()
-    {
+    // Nothing is said of the others, so nothing has to be hidden in them.
+    status.tasks.retain(|row| !row.state.satisfies());
+    let status = ui.secrets().veiled(status);
+    for line in view::closing(&status, &asked, started, ui.stderr_colour()).lines() {
         ui.say(line);
     }
     if let Some(path) = &project.plan.report {

@@ -22,6 +22,7 @@ use crate::exec::{self, Instance};
 use crate::ids::Digest;
 use crate::secrets::Secrets;
 use crate::since::Point;
+use crate::timings;
 
 /// A record is on disk at most this long after it was written. Many short tasks share a sync.
 pub const SYNC_DELAY: Duration = Duration::from_millis(100);
@@ -135,6 +136,7 @@ pub fn read_to(home: &Home, point: Point) -> anyhow::Result<Option<History>> {
 
 /// Reads the ledger without changing anything.
 pub fn read(home: &Home) -> anyhow::Result<History> {
+    let _span = timings::phase("read the ledger");
     text(home).map(|text| fold(&text))
 }
 
@@ -266,6 +268,7 @@ impl Ledger {
             .append(true)
             .open(&path)
             .map_err(io("open the ledger", &path))?;
+        let _span = timings::phase("read the ledger");
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(io("read the ledger", &path))?;
         let history = fold(&text);

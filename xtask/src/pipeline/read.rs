@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -43,7 +44,7 @@ pub struct Reader<'s> {
     /// Declared facts.
     pub facts: BTreeSet<String>,
     /// The key that is being read, for messages.
-    key: String,
+    key: &'static str,
 }
 
 /// A type that reads itself from a value.
@@ -100,7 +101,7 @@ impl<'s> Reader<'s> {
             shell: None,
             outside: false,
             facts: BTreeSet::new(),
-            key: String::new(),
+            key: "",
         }
     }
 
@@ -124,10 +125,10 @@ impl<'s> Reader<'s> {
     }
 
     /// Reads one key of a table.
-    pub fn key<T: Read>(&mut self, table: &DeTable<'_>, key: &str, span: &Range<usize>) -> Option<T> {
+    pub fn key<T: Read>(&mut self, table: &DeTable<'_>, key: &'static str, span: &Range<usize>) -> Option<T> {
         match table.get(key) {
             Some(value) => {
-                let outer = std::mem::replace(&mut self.key, key.to_owned());
+                let outer = std::mem::replace(&mut self.key, key);
                 let read = T::read(value, self);
                 self.key = outer;
                 read
@@ -793,24 +794,51 @@ impl Read for OutsidePath {
 }
 
 /// A glob over the files of the repository, such as `docker/backend/**`; relative to the root.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Glob {
     /// As it is written, variables filled in.
     pub pattern: String,
-    /// Compiled; `*` stops at `/`, `**` does not.
-    pub matcher: globset::GlobMatcher,
+    /// What it matches; nothing if it is just a path.
+    parsed: Option<Arc<Parsed>>,
+}
+
+/// A pattern that is compiled when something is matched for the first time: most calls match nothing.
+#[derive(Debug)]
+struct Parsed {
+    glob: globset::Glob,
+    matcher: OnceLock<globset::GlobMatcher>,
+}
+
+/// The same whether it was compiled or not: what a gate stands on is told by this.
+impl std::fmt::Debug for Glob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Glob").field(&self.pattern).finish()
+    }
 }
 
 impl Glob {
-    /// Compiles a pattern.
+    /// Reads a pattern; `*` stops at `/`, `**` does not.
     pub fn new(pattern: &str) -> Result<Self, globset::Error> {
-        let matcher = globset::GlobBuilder::new(pattern).literal_separator(true).build()?.compile_matcher();
-        Ok(Self { pattern: pattern.to_owned(), matcher })
+        let special = pattern.contains(['*', '?', '[', '{', '\\']);
+        let parse = || globset::GlobBuilder::new(pattern).literal_separator(true).build();
+        let parsed = special.then(parse).transpose()?;
+        let parsed = parsed.map(|glob| Arc::new(Parsed { glob, matcher: OnceLock::new() }));
+        Ok(Self { pattern: pattern.to_owned(), parsed })
+    }
+
+    /// Whether it matches a path that is relative to the root.
+    pub fn is_match(&self, path: impl AsRef<std::path::Path>) -> bool {
+        match &self.parsed {
+            None => path.as_ref() == std::path::Path::new(&self.pattern),
+            Some(parsed) => {
+                parsed.matcher.get_or_init(|| parsed.glob.compile_matcher()).is_match(path.as_ref())
+            }
+        }
     }
 
     /// The path, if the pattern is just one: no walk is needed then.
     pub fn as_path(&self) -> Option<&str> {
-        (!self.pattern.contains(['*', '?', '[', '{', '\\'])).then_some(self.pattern.as_str())
+        self.parsed.is_none().then_some(self.pattern.as_str())
     }
 
     /// The folder that everything it matches lies in, as far as the pattern names it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use super::{ANSWER_LIMIT, Answer, Ask, Kind, Request, Response, World, http};
+use super::{ANSWER_LIMIT, Answer, Ask, Kind, Looked, Request, Response, World, http};
 use crate::exec::{self, Output, Room, Spawn};
 use crate::ids::Digest;
 use crate::pipeline::read::Glob;
@@ -52,9 +52,9 @@ impl Mark {
 /// Digests of files that were read before, each with the size and times that the file had then.
 #[derive(Debug, Default)]
 pub struct Remembered {
-    entries: HashMap<Utf8PathBuf, (Stamp, Digest)>,
+    entries: HashMap<String, (Stamp, Digest)>,
     /// Versions that programs gave, by the program's path.
-    versions: HashMap<Utf8PathBuf, (Stamp, String)>,
+    versions: HashMap<String, (Stamp, String)>,
     changed: bool,
 }
 
@@ -108,7 +108,7 @@ impl Remembered {
         out
     }
 
-    fn parse(line: &str) -> Option<(&str, Utf8PathBuf, Stamp)> {
+    fn parse(line: &str) -> Option<(&str, String, Stamp)> {
         let mut parts = line.splitn(6, ' ');
         let what = parts.next()?;
         let stamp = Stamp {
@@ -123,8 +123,8 @@ impl Remembered {
     fn text(&self, secrets: &Secrets) -> String {
         use std::fmt::Write as _;
         let mut out = String::with_capacity(self.entries.len() * 120);
-        let mut line = |what: &str, path: &Utf8Path, s: &Stamp| {
-            if !path.as_str().contains('\n') && !what.contains(char::is_whitespace) {
+        let mut line = |what: &str, path: &str, s: &Stamp| {
+            if !path.contains('\n') && !what.contains(char::is_whitespace) {
                 let _ = writeln!(out, "{what} {} {} {} {} {path}", s.size, s.modified, s.changed, s.place);
             }
         };
@@ -197,15 +197,24 @@ impl Real {
     ) -> io::Result<Digest> {
         let full = self.at(path);
         let looked_at = clock();
-        let meta = match fs::metadata(&full) {
+        match fs::metadata(&full) {
             // A link that leads nowhere or in a circle is known by where it points to.
-            Err(error) if full.is_symlink() => {
-                return fs::read_link(&full)
-                    .map(|to| Digest::of(to.as_os_str().as_encoded_bytes()))
-                    .map_err(|_| error);
-            }
-            other => other?,
-        };
+            Err(error) if full.is_symlink() => fs::read_link(&full)
+                .map(|to| Digest::of(to.as_os_str().as_encoded_bytes()))
+                .map_err(|_| error),
+            meta => self.digest_of(path, &full, &meta?, looked_at, read),
+        }
+    }
+
+    /// The same for one that was looked at, at that time.
+    fn digest_of(
+        &self,
+        path: &Utf8Path,
+        full: &Utf8Path,
+        meta: &fs::Metadata,
+        looked_at: i128,
+        read: &dyn Fn(&Utf8Path) -> io::Result<(Stamp, Digest)>,
+    ) -> io::Result<Digest> {
         if meta.is_dir() {
             return Ok(Digest::of(b"folder"));
         }
@@ -213,16 +222,16 @@ impl Real {
             // A socket, a pipe, a device: reading it may never end. That it is there is all there is to know.
             return Ok(Digest::of(b"neither a file nor a folder"));
         }
-        let before = stamp(&meta);
-        if let Some((old, digest)) = self.remembered().entries.get(path)
+        let before = stamp(meta);
+        if let Some((old, digest)) = self.remembered().entries.get(path.as_str())
             && *old == before
         {
             return Ok(*digest);
         }
-        let (stamp, digest) = read(&full)?;
+        let (stamp, digest) = read(full)?;
         if stamp.is_settled(looked_at) {
             let mut remembered = self.remembered();
-            remembered.entries.insert(path.to_owned(), (stamp, digest));
+            remembered.entries.insert(path.to_string(), (stamp, digest));
             remembered.changed = true;
         }
         Ok(digest)
@@ -299,6 +308,17 @@ impl World for Real {
         self.digest_by(path, &|| Timestamp::now().as_nanosecond(), &read_steadily)
     }
 
+    fn look(&self, path: &Utf8Path) -> Option<Looked> {
+        let full = self.at(path);
+        let looked_at = Timestamp::now().as_nanosecond();
+        let meta = fs::metadata(&full).ok()?;
+        Some(if meta.is_dir() {
+            Looked::Folder
+        } else {
+            Looked::File(self.digest_of(path, &full, &meta, looked_at, &read_steadily))
+        })
+    }
+
     fn files(&self, glob: &Glob) -> io::Result<Vec<Utf8PathBuf>> {
         let mut base = glob.base().to_owned();
         let mut everything = false;
@@ -340,7 +360,7 @@ impl World for Real {
             }
             let Ok(relative) = entry.path().strip_prefix(&self.root) else { continue };
             let Some(name) = relative.to_str() else {
-                if everything || glob.matcher.is_match(relative) {
+                if everything || glob.is_match(relative) {
                     // It can't be put on record, so nobody could tell whether it changed.
                     return Err(io::Error::other(format!("the path `{}` is not UTF-8", relative.display())));
                 }
@@ -348,7 +368,7 @@ impl World for Real {
             };
             let relative: Utf8PathBuf =
                 if cfg!(windows) { name.replace('\\', "/").into() } else { name.into() };
-            if everything || glob.matcher.is_match(relative.as_std_path()) {
+            if everything || glob.is_match(relative.as_std_path()) {
                 out.push(relative);
             }
         }
@@ -364,15 +384,19 @@ impl World for Real {
     fn known_version(&self, program: &Utf8Path) -> Option<String> {
         let now = stamp(&fs::metadata(program).ok()?);
         let remembered = self.remembered();
-        remembered.versions.get(program).filter(|(then, _)| *then == now).map(|(_, version)| version.clone())
+        remembered
+            .versions
+            .get(program.as_str())
+            .filter(|(then, _)| *then == now)
+            .map(|(_, version)| version.clone())
     }
 
     fn note_version(&self, program: &Utf8Path, version: &str) {
         let Ok(meta) = fs::metadata(program) else { return };
         let mut remembered = self.remembered();
         let noted = (stamp(&meta), version.to_owned());
-        if remembered.versions.get(program) != Some(&noted) {
-            remembered.versions.insert(program.to_owned(), noted);
+        if remembered.versions.get(program.as_str()) != Some(&noted) {
+            remembered.versions.insert(program.to_string(), noted);
             remembered.changed = true;
         }
     }
@@ -503,7 +527,7 @@ mod tests {
         let later = || i128::MAX;
         world.digest_by("f".into(), &later, &exchange).unwrap();
         let expected = (stamp_of(&world, "f"), Digest::of(b"2"));
-        assert_eq!(world.remembered().entries.get(Utf8Path::new("f")), Some(&expected));
+        assert_eq!(world.remembered().entries.get("f"), Some(&expected));
     }
 
     #[test]
