@@ -35,6 +35,7 @@ mod report;
 mod run;
 mod selftest;
 mod service;
+mod settled;
 mod verify;
 mod wait;
 
@@ -115,6 +116,11 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         ui.again(colour, if ci == Choice::Auto { merged.ci } else { ci })
     });
     let ui = other.as_ref().unwrap_or(ui);
+    let settled = match call.as_ref().ok().map(|call| run::settled(&merged, &call.run, ui)) {
+        Some(Ok(code)) => return Ok(code),
+        Some(Err(settled)) => settled,
+        None => None,
+    };
     let project = match open(&merged, ui) {
         Ok(project) => project,
         Err(failure) => {
@@ -129,7 +135,7 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         return Err(unknown_command(name, Some(&project.plan.id)));
     }
     match call {
-        Ok(call) => run::run_project(&project, &call.run, run::Mode::All, ui),
+        Ok(call) => run::run_project(&project, &call.run, run::Mode::All, settled, ui),
         Err(error) => {
             // It quotes the call, in which a secret may stand.
             let text = error.render();

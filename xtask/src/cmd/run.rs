@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::settled::Settled;
 use super::{Project, find_phase, find_task, git, open};
 use crate::cli::{Global, RunArgs};
 use crate::drive::{self, Asked, Inbox, Known, News, Ran, Run};
@@ -11,6 +12,7 @@ use crate::exec::{Instance, Listener, Room, Signalled};
 use crate::failure::{Failure, exit};
 use crate::ids::TaskIx;
 use crate::ledger::event::{Event, RunEnded};
+use crate::ledger::history::Health;
 use crate::ledger::store::{Ledger, Refused, Withheld, health_notes};
 use crate::ledger::{History, store};
 use crate::pipeline::Plan;
@@ -22,6 +24,7 @@ use crate::ui::Ui;
 use crate::view;
 use crate::wait::Watcher;
 use crate::wording;
+use crate::world::trace::Trace;
 use crate::world::{Real, Remembered, Stamp, World as _};
 
 /// What is asked for if no task is named.
@@ -35,24 +38,44 @@ pub enum Mode {
 
 /// Reads the pipeline and runs it.
 pub fn run(global: &Global, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, Failure> {
-    run_project(&open(global, ui)?, args, mode, ui)
+    match settled(global, args, ui) {
+        Ok(code) => Ok(code),
+        Err(settled) => run_project(&open(global, ui)?, args, mode, settled, ui),
+    }
+}
+
+/// Looks whether the last call found nothing to do and nothing has changed since; then this one is over.
+pub fn settled(global: &Global, args: &RunArgs, ui: &Ui) -> Result<u8, Option<Settled>> {
+    if args.dry_run || args.json { Err(None) } else { Settled::again(global, ui) }
 }
 
 /// Runs a pipeline that was read.
-pub fn run_project(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, Failure> {
+pub fn run_project(
+    project: &Project,
+    args: &RunArgs,
+    mode: Mode,
+    settled: Option<Settled>,
+    ui: &Ui,
+) -> Result<u8, Failure> {
     if args.dry_run {
         return dry_run(project, args, mode, ui);
     }
     // A call that is wrong leaves nothing behind, not even an empty ledger.
     choose(&project.plan, &History::default(), args, mode)?;
     super::warn_of_short_secrets(project, ui);
-    let session = Session::new(project, ui);
+    let mut session = Session::new(project, ui);
+    if settled.is_some() {
+        session.world = session.world.traced();
+    }
     let opened = session.open()?;
     let asked = choose(&project.plan, &opened.history, args, mode)?;
     let mut pass = session.pass(opened, asked, args, Vec::new(), None);
     let started = pass.ran.started;
-    tell(project, &mut pass.ran, started, &pass.asked.selected, args, ui);
+    let lines = tell(project, &mut pass.ran, started, &pass.asked.selected, args, ui);
     super::service::tell(project, &pass.ran, &pass.asked.selected, &session.world, ui);
+    if let (Some(settled), Some(asked)) = (settled, pass.found_nothing(project, ui)) {
+        settled.keep(asked, &session.world, &lines);
+    }
     pass.trouble.map_or(Ok(pass.code), Err)
 }
 
@@ -88,6 +111,22 @@ pub(super) struct Pass {
     pub(super) ledger: Option<Stamp>,
     /// What could not be written.
     pub(super) trouble: Option<Failure>,
+    /// What was asked of the outside, if that was noted.
+    trace: Option<Trace>,
+}
+
+impl Pass {
+    /// What was asked of the outside, if nothing was to be done, recorded or written.
+    fn found_nothing(&mut self, project: &Project, ui: &Ui) -> Option<Trace> {
+        let nothing = self.code == exit::DONE
+            && self.trouble.is_none()
+            && !self.ran.recorded
+            && self.ran.history.health == Health::default()
+            && project.plan.report.is_none()
+            && project.too_short.is_empty()
+            && !ui.secrets().any();
+        self.trace.take().filter(|_| nothing)
+    }
 }
 
 impl<'a> Session<'a> {
@@ -177,6 +216,7 @@ impl<'a> Session<'a> {
             watcher,
         };
         let mut ran = drive::drive(run, &asked);
+        let trace = world.take_trace();
         let code = match ran.log_failure {
             Some(_) => exit::LEDGER,
             None => exit_code(&ran, &asked, args, &self.room),
@@ -219,7 +259,8 @@ impl<'a> Session<'a> {
             Err(Failure::ledger(error)
                 .hint("take it out of the name; or, if it is no secret, name it under `plain`"))
         });
-        Pass { ran, asked, code, ledger: stamp, trouble: kept.and(written).and(reported).err() }
+        let trouble = kept.and(written).and(reported).err();
+        Pass { ran, asked, code, ledger: stamp, trouble, trace }
     }
 }
 
@@ -304,7 +345,7 @@ pub(super) fn write_report(
     super::report::write(&project.root.join(path), &text)
 }
 
-/// The last lines: what there is, what is in the way, and what to do next.
+/// Says the last lines: what there is, what is in the way, and what to do next. Returns them.
 pub(super) fn tell(
     project: &Project,
     ran: &mut Ran,
@@ -312,7 +353,7 @@ pub(super) fn tell(
     selected: &[bool],
     args: &RunArgs,
     ui: &Ui,
-) {
+) -> Vec<String> {
     let _span = timings::phase("tell");
     let asked = Summary::of(ran.rows.iter().enumerate().filter(|(i, _)| selected[*i]).map(|(_, row)| row));
     let observed = full(project, &ran.observed, &ran.history);
@@ -327,17 +368,16 @@ pub(super) fn tell(
         if let Ok(text) = super::report::json(&ui.secrets().veiled(status)) {
             ui.exactly(&text);
         }
-        return;
+        return Vec::new();
     }
     // Nothing is said of the others, so nothing has to be hidden in them.
     status.tasks.retain(|row| !row.state.satisfies());
     let status = ui.secrets().veiled(status);
-    for line in view::closing(&status, &asked, started, ui.stderr_colour()).lines() {
-        ui.say(line);
-    }
-    if let Some(path) = &project.plan.report {
-        ui.say(&format!("report: {path}"));
-    }
+    let closing = view::closing(&status, &asked, started, ui.stderr_colour());
+    let mut lines: Vec<String> = closing.lines().map(str::to_owned).collect();
+    lines.extend(project.plan.report.iter().map(|path| format!("report: {path}")));
+    lines.iter().for_each(|line| ui.say(line));
+    lines
 }
 
 /// What a run observed, with what is on record where it did not look.

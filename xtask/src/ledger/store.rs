@@ -73,6 +73,16 @@ impl Home {
         self.dir().join("digests")
     }
 
+    /// What the last run asked that had nothing to do.
+    pub fn settled(&self) -> Utf8PathBuf {
+        self.dir().join("settled")
+    }
+
+    /// True if somebody runs the pipeline just now, or has left something behind that is to be cleared away.
+    pub fn is_disturbed(&self) -> bool {
+        self.holder().exists() || self.tmp().exists()
+    }
+
     /// The folder of an attempt's own, while it lasts. An id that is none of ours (a ledger may come from anywhere)
     /// names no path: its digest does.
     pub fn scratch(&self, attempt: &str) -> Utf8PathBuf {
