@@ -202,6 +202,9 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
         .map_err(|e| failed(&format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;
     let full = path.canonicalize_utf8().map_err(|e| failed(&e))?;
     let root = full.parent().map(Utf8Path::to_owned).unwrap_or_default();
+    let home = Home::new(&root);
+    // Meanwhile the plan is read.
+    home.read_ahead();
     let shown =
         here().ok().and_then(|here| full.strip_prefix(&here).ok().map(Utf8Path::to_owned)).unwrap_or(path);
     let source = Source { path: shown, text };
@@ -209,7 +212,7 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
         Ok(mut plan) => {
             let too_short = learn(&mut plan, &root, ui.secrets());
             plan.profile = global.profile.as_ref().map(|name| find_profile(&plan, name)).transpose()?;
-            Ok(Project { plan: Arc::new(plan), home: Home::new(&root), root, source, too_short })
+            Ok(Project { plan: Arc::new(plan), home, root, source, too_short })
         }
         Err(problems) => {
             learn_hidden(&hidden(&source.text, &overrides, &environment), &root, ui.secrets());

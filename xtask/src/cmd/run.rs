@@ -242,7 +242,8 @@ impl<'a> Session<'a> {
         let stamp = self.world.stamp(&project.home.ledger());
         let closed = ledger.close();
         // Read back: a report is made of what is on disk, and of nothing that only this run remembers.
-        let read = if ran.recorded { Some(store::read(&project.home)) } else { None };
+        let is_reported = project.plan.report.is_some() || args.json || self.ui.service().is_some();
+        let read = (ran.recorded && is_reported).then(|| store::read(&project.home));
         let reported = match read.transpose() {
             Ok(history) => {
                 ran.history = history.unwrap_or(ran.history);
@@ -358,8 +359,8 @@ pub(super) fn tell(
     let asked = Summary::of(ran.rows.iter().enumerate().filter(|(i, _)| selected[*i]).map(|(_, row)| row));
     let observed = full(project, &ran.observed, &ran.history);
     let plan = &project.plan;
-    // Where nothing came to be known, the states are those that were found.
-    let known = !ran.recorded && observed.prerequisites == ran.observed.prerequisites;
+    // Where nothing else is known, the states are those that were found.
+    let known = !args.json && observed.prerequisites == ran.observed.prerequisites;
     let mut status = match known {
         true => status::of_rows(plan, &ran.history, &observed, ran.rows.clone()),
         false => status::status(plan, &ran.history, &observed),
