@@ -41,6 +41,9 @@ pub struct Global {
     /// The service whose log this is: annotations, folds and a summary for it.
     #[arg(long, value_name = "SERVICE", value_enum, default_value_t, global = true)]
     pub ci: ci::Choice,
+    /// Write down where the time goes, as a trace for <https://ui.perfetto.dev>.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub timings: Option<Utf8PathBuf>,
 }
 
 /// What to do.

@@ -185,10 +185,14 @@ impl Ui {
 
     /// A line of talk that the service obeys, if it is a command.
     pub fn obey(&self, line: &str) {
-        let line = self.secrets.mask(line);
+        self.repeat(&self.secrets.mask(line));
+    }
+
+    /// A line that was said before, so that there is nothing in it to mask.
+    pub fn repeat(&self, line: &str) {
         match &self.live {
             Some(live) => {
-                let _ = live.multi.println(&line);
+                let _ = live.multi.println(line);
             }
             None => {
                 let _ = writeln!(std::io::stderr(), "{line}");

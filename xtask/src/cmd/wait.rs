@@ -63,11 +63,11 @@ pub fn resume(global: &Global, args: &RunArgs, limit: Option<Duration>, ui: &Ui)
     // Ends the questions that are under way, so that nothing is left behind.
     session.room.cancel(Cause::Caller);
     drop(watcher);
-    let Some(pass) = last? else {
+    let Some(mut pass) = last? else {
         // Another run was under way all the time.
         return Ok(signal.unwrap_or(crate::failure::exit::BLOCKED));
     };
-    tell(&project, &pass.ran, started, &pass.asked.selected, args, ui);
+    tell(&project, &mut pass.ran, started, &pass.asked.selected, args, ui);
     super::service::tell(&project, &pass.ran, &pass.asked.selected, &session.world, ui);
     pass.trouble.map_or(Ok(signal.unwrap_or(pass.code)), Err)
 }
