@@ -1,6 +1,8 @@
 //! Measures xtask beside other runners. README.md in this folder says what and how.
 
 mod floor;
+mod instructions;
+mod ledger;
 mod machine;
 mod measure;
 mod numbers;
@@ -18,6 +20,8 @@ use tool::Kind;
 
 const USAGE: &str = "usage: bench [table] [OPTIONS]
        bench generate SHAPE TASKS TOOL FOLDER    what TOOL is given, to look at or to profile
+       bench instructions [--accept] [--xtask PATH]   counts instructions and compares them with those kept
+       bench ledger PATH [--run ID] [--jobs N]   a recorded run beside its own critical path
 
 Options of `table`:
   --shapes LIST   flat, chain, layers, spawn; default: all
@@ -51,6 +55,21 @@ fn run(mut words: Vec<String>) -> Result<ExitCode, Failure> {
     };
     match command.as_str() {
         "table" => compare(Options(words)),
+        "instructions" => {
+            let accept = words.iter().position(|w| w == "--accept").map(|at| words.remove(at)).is_some();
+            let mut options = Options(words);
+            let xtask = ours(&mut options)?;
+            options.end()?;
+            Ok(if instructions::run(&xtask, accept)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        "ledger" => {
+            let mut options = Options(words);
+            let (run, jobs) = (options.take("--run")?, options.number("--jobs", 2)?);
+            let path = options.0.pop().ok_or(USAGE)?;
+            options.end()?;
+            ledger::tell(Path::new(&path), run.as_deref(), jobs)?;
+            Ok(ExitCode::SUCCESS)
+        }
         "generate" => generate(&words),
         "floor" => {
             let number = |i: usize| words.get(i).and_then(|w| w.parse().ok()).ok_or(USAGE);

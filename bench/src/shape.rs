@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 /// How tasks hang together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +119,15 @@ pub fn written(n: usize, folder: &Path) -> Vec<u64> {
         u64::try_from(data.mtime() * 1_000_000_000 + data.mtime_nsec()).ok()
     };
     (1..=n).map(|i| time(i).unwrap_or(0)).collect()
+}
+
+/// Waits until the outputs are so old that nobody has to think of them as being written just now: tools that remember
+/// content by a file's times can't do that for times that may still repeat.
+pub fn rest(n: usize, folder: &Path) {
+    const OLD: Duration = Duration::from_millis(2_200);
+    let newest = Duration::from_nanos(written(n, folder).into_iter().max().unwrap_or(0));
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    std::thread::sleep(OLD.saturating_sub(now.saturating_sub(newest)).min(OLD));
 }
 
 /// What is wrong with the outputs of a run, if anything: `expected` of them were to be written, and all are to hold what

@@ -252,7 +252,10 @@ fn one(
     match state {
         State::Cold => shape::clean(folder, entrant.leftovers())?,
         // What a tool notes down once after the work is not counted.
-        State::NoOp => drop(run(state)?),
+        State::NoOp => {
+            shape::rest(size, folder);
+            run(state)?;
+        }
         State::OneChanged => shape::change(size, folder, round)?,
     }
     let before = if shape.has_files() { shape::written(size, folder) } else { vec![] };
