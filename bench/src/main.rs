@@ -1,8 +1,10 @@
 //! Measures xtask beside other runners. README.md in this folder says what and how.
 
+mod first_build;
 mod floor;
 mod instructions;
 mod ledger;
+mod limits;
 mod machine;
 mod measure;
 mod numbers;
@@ -22,6 +24,15 @@ const USAGE: &str = "usage: bench [table] [OPTIONS]
        bench generate SHAPE TASKS TOOL FOLDER    what TOOL is given, to look at or to profile
        bench instructions [--accept] [--xtask PATH]   counts instructions and compares them with those kept
        bench ledger PATH [--run ID] [--jobs N]   a recorded run beside its own critical path
+       bench first-build [--folder PATH]         a build from nothing, by crate
+       bench limits [--parts LIST] [OPTIONS]     small plans, long pasts, reports, much output
+
+Options of `limits`:
+  --parts LIST    small, past, output; default: all
+  --tasks N       of the plan with a long past; default: 10000
+  --records N     older records that it gets; default: 100000
+  --bytes N       what the task with much output writes; default: 2000000000
+  --repeat N, --xtask PATH, --folder PATH, --out PATH   as for `table`
 
 Options of `table`:
   --shapes LIST   flat, chain, layers, spawn; default: all
@@ -37,7 +48,11 @@ Options of `table`:
 ";
 
 fn main() -> ExitCode {
-    match run(std::env::args().skip(1).collect()) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(code) = first_build::as_compiler(&words) {
+        return code;
+    }
+    match run(words) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
@@ -68,6 +83,20 @@ fn run(mut words: Vec<String>) -> Result<ExitCode, Failure> {
             let path = options.0.pop().ok_or(USAGE)?;
             options.end()?;
             ledger::tell(Path::new(&path), run.as_deref(), jobs)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        "first-build" => {
+            let mut options = Options(words);
+            let folder = work_folder(&mut options)?;
+            options.end()?;
+            let built = first_build::run(&here().join(".."), &folder);
+            let _ = std::fs::remove_dir_all(&folder);
+            built?;
+            Ok(ExitCode::SUCCESS)
+        }
+        "limits" => limit(Options(words)),
+        "flood" => {
+            limits::flood(words.first().and_then(|w| w.parse().ok()).ok_or(USAGE)?)?;
             Ok(ExitCode::SUCCESS)
         }
         "generate" => generate(&words),
@@ -164,6 +193,30 @@ fn out_folder(options: &mut Options) -> Result<PathBuf, Failure> {
     let out = options.take("--out")?.map_or_else(|| here().join("target/results"), PathBuf::from);
     std::fs::create_dir_all(&out)?;
     Ok(out)
+}
+
+fn limit(mut options: Options) -> Result<ExitCode, Failure> {
+    let parts = options.list("--parts", &limits::Part::ALL, limits::Part::name)?;
+    let xtask = ours(&mut options)?;
+    let folder = work_folder(&mut options)?;
+    let out = out_folder(&mut options)?;
+    let asked = limits::Asked {
+        xtask: &xtask,
+        folder: &folder,
+        repeat: options.number("--repeat", 5)?,
+        tasks: options.number("--tasks", 10_000)?,
+        records: options.number("--records", 100_000)?,
+        bytes: options.number("--bytes", 2_000_000_000)? as u64,
+    };
+    options.end()?;
+    let mut lines = limits::Lines::default();
+    let measured = parts.iter().try_for_each(|part| limits::run(*part, &asked, &mut lines));
+    let _ = std::fs::remove_dir_all(&folder);
+    measured?;
+    std::fs::write(out.join("limits.md"), lines.markdown())?;
+    std::fs::write(out.join("limits.json"), serde_json::to_string_pretty(&lines.json())?)?;
+    println!("{}\n\n{}", machine::sentence(), lines.markdown());
+    Ok(ExitCode::SUCCESS)
 }
 
 fn compare(mut options: Options) -> Result<ExitCode, Failure> {
