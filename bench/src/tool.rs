@@ -99,7 +99,7 @@ impl Kind {
             Self::Ninja => "rule cp\n  command = cp $in $out\nrule true\n  command = /bin/true\n",
             Self::Make => "MAKEFLAGS += -rR\n",
             Self::Just => "",
-            Self::GoTask => "version: '3'\nsilent: true\ntasks:\n",
+            Self::GoTask => "version: '3'\nsilent: true\nrun: once\ntasks:\n",
             Self::Mise => "",
         };
         out.write_all(head.as_bytes())?;
