@@ -28,6 +28,7 @@ mod sandbox;
 mod secrets;
 mod signals;
 mod state;
+mod terminal;
 mod verify;
 mod wait;
 mod words;
