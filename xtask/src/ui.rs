@@ -155,6 +155,12 @@ impl Ui {
         self.look_of(self.err, exec::terminal_size(&std::io::stderr()))
     }
 
+    /// All that the form of talk depends on: colour, columns, and whether there are links.
+    pub fn talk_form(&self) -> (bool, usize, bool) {
+        let look = self.talk_look();
+        (look.colour, look.width, self.err.has_links)
+    }
+
     fn look_of(&self, stream: Stream, size: Option<(usize, usize)>) -> Look<'_> {
         let width =
             size.filter(|_| stream.is_terminal).map_or(view::WIDTH, |(columns, _)| columns.min(WIDEST));
@@ -258,7 +264,12 @@ impl Ui {
 
     /// A line of talk that the service obeys, if it is a command.
     pub fn obey(&self, line: &str) {
-        self.screen.say(&[&self.secrets.mask(line)]);
+        self.repeat(&self.secrets.mask(line));
+    }
+
+    /// A line that was said before, so that there is nothing in it to mask.
+    pub fn repeat(&self, line: &str) {
+        self.screen.say(&[line]);
     }
 
     /// Something odd that is no failure.

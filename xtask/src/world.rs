@@ -16,6 +16,7 @@ pub mod fake;
 pub mod http;
 mod near;
 mod real;
+pub mod trace;
 
 pub use near::Nearby;
 pub use real::{Real, Remembered, Stamp};

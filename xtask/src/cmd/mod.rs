@@ -35,6 +35,7 @@ mod report;
 mod run;
 mod selftest;
 mod service;
+mod settled;
 mod verify;
 mod wait;
 
@@ -115,6 +116,11 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         ui.again(colour, if ci == Choice::Auto { merged.ci } else { ci })
     });
     let ui = other.as_ref().unwrap_or(ui);
+    let settled = match call.as_ref().ok().map(|call| run::settled(&merged, &call.run, ui)) {
+        Some(Ok(code)) => return Ok(code),
+        Some(Err(settled)) => settled,
+        None => None,
+    };
     let project = match open(&merged, ui) {
         Ok(project) => project,
         Err(failure) => {
@@ -129,7 +135,7 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         return Err(unknown_command(name, Some(&project.plan.id)));
     }
     match call {
-        Ok(call) => run::run_project(&project, &call.run, run::Mode::All, ui),
+        Ok(call) => run::run_project(&project, &call.run, run::Mode::All, settled, ui),
         Err(error) => {
             // It quotes the call, in which a secret may stand.
             let text = error.render();
@@ -196,6 +202,9 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
         .map_err(|e| failed(&format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;
     let full = path.canonicalize_utf8().map_err(|e| failed(&e))?;
     let root = full.parent().map(Utf8Path::to_owned).unwrap_or_default();
+    let home = Home::new(&root);
+    // Meanwhile the plan is read.
+    home.read_ahead();
     let shown =
         here().ok().and_then(|here| full.strip_prefix(&here).ok().map(Utf8Path::to_owned)).unwrap_or(path);
     let source = Source { path: shown, text };
@@ -204,7 +213,7 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
             let too_short = learn(&mut plan, &root, ui.secrets());
             plan.profile = global.profile.as_ref().map(|name| find_profile(&plan, name)).transpose()?;
             ui.at(&root);
-            Ok(Project { plan: Arc::new(plan), home: Home::new(&root), root, source, too_short })
+            Ok(Project { plan: Arc::new(plan), home, root, source, too_short })
         }
         Err(problems) => {
             learn_hidden(&hidden(&source.text, &overrides, &environment), &root, ui.secrets());

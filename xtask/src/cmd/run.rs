@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::settled::Settled;
 use super::{Project, find_phase, find_task, git, open};
 use crate::cli::{Global, RunArgs};
 use crate::drive::{self, Asked, Inbox, Known, News, Ran, Run};
@@ -11,6 +12,7 @@ use crate::exec::{Instance, Listener, Room, Signalled};
 use crate::failure::{Failure, exit};
 use crate::ids::TaskIx;
 use crate::ledger::event::{Event, RunEnded};
+use crate::ledger::history::Health;
 use crate::ledger::store::{Ledger, Refused, Withheld, health_notes};
 use crate::ledger::{History, store};
 use crate::pipeline::Plan;
@@ -20,6 +22,7 @@ use crate::timings;
 use crate::ui::Ui;
 use crate::view;
 use crate::wait::Watcher;
+use crate::world::trace::Trace;
 use crate::world::{Real, Remembered, Stamp, World as _};
 
 /// What is asked for if no task is named.
@@ -33,25 +36,45 @@ pub enum Mode {
 
 /// Reads the pipeline and runs it.
 pub fn run(global: &Global, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, Failure> {
-    run_project(&open(global, ui)?, args, mode, ui)
+    match settled(global, args, ui) {
+        Ok(code) => Ok(code),
+        Err(settled) => run_project(&open(global, ui)?, args, mode, settled, ui),
+    }
+}
+
+/// Looks whether the last call found nothing to do and nothing has changed since; then this one is over.
+pub fn settled(global: &Global, args: &RunArgs, ui: &Ui) -> Result<u8, Option<Settled>> {
+    if args.dry_run || args.json { Err(None) } else { Settled::again(global, ui) }
 }
 
 /// Runs a pipeline that was read.
-pub fn run_project(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, Failure> {
+pub fn run_project(
+    project: &Project,
+    args: &RunArgs,
+    mode: Mode,
+    settled: Option<Settled>,
+    ui: &Ui,
+) -> Result<u8, Failure> {
     if args.dry_run {
         return dry_run(project, args, mode, ui);
     }
     // A call that is wrong leaves nothing behind, not even an empty ledger.
     choose(&project.plan, &History::default(), args, mode)?;
     super::warn_of_short_secrets(project, ui);
-    let session = Session::new(project, ui);
+    let mut session = Session::new(project, ui);
+    if settled.is_some() {
+        session.world = session.world.traced();
+    }
     let opened = session.open()?;
     let asked = choose(&project.plan, &opened.history, args, mode)?;
     follow(&project.plan, args, &asked, ui);
     let mut pass = session.pass(opened, asked, args, Vec::new(), None);
     let started = pass.ran.started;
-    tell(project, &mut pass.ran, started, &pass.asked.selected, args, ui);
+    let lines = tell(project, &mut pass.ran, started, &pass.asked.selected, args, ui);
     super::service::tell(project, &pass.ran, &pass.asked.selected, &session.world, ui);
+    if let (Some(settled), Some(asked)) = (settled, pass.found_nothing(project, ui)) {
+        settled.keep(asked, &session.world, &lines);
+    }
     pass.trouble.map_or(Ok(pass.code), Err)
 }
 
@@ -87,6 +110,22 @@ pub(super) struct Pass {
     pub(super) ledger: Option<Stamp>,
     /// What could not be written.
     pub(super) trouble: Option<Failure>,
+    /// What was asked of the outside, if that was noted.
+    trace: Option<Trace>,
+}
+
+impl Pass {
+    /// What was asked of the outside, if nothing was to be done, recorded or written.
+    fn found_nothing(&mut self, project: &Project, ui: &Ui) -> Option<Trace> {
+        let nothing = self.code == exit::DONE
+            && self.trouble.is_none()
+            && !self.ran.recorded
+            && self.ran.history.health == Health::default()
+            && project.plan.report.is_none()
+            && project.too_short.is_empty()
+            && !ui.secrets().any();
+        self.trace.take().filter(|_| nothing)
+    }
 }
 
 impl<'a> Session<'a> {
@@ -102,7 +141,7 @@ impl<'a> Session<'a> {
             match signal {
                 Signalled::First(_) if waits.load(Ordering::SeqCst) => talk.say("stopped waiting"),
                 Signalled::First(_) => {
-                    talk.say("stopping: what is under way is ended and cleaned up; once more to kill it")
+                    talk.say("stopping: what is under way is ended and cleaned up; once more to kill it");
                 }
                 Signalled::Second(_) => talk.say("killing everything"),
             }
@@ -176,6 +215,7 @@ impl<'a> Session<'a> {
             watcher,
         };
         let mut ran = drive::drive(run, &asked);
+        let trace = world.take_trace();
         let code = match ran.log_failure {
             Some(_) => exit::LEDGER,
             None => exit_code(&ran, &asked, args, &self.room),
@@ -201,7 +241,8 @@ impl<'a> Session<'a> {
         let stamp = self.world.stamp(&project.home.ledger());
         let closed = ledger.close();
         // Read back: a report is made of what is on disk, and of nothing that only this run remembers.
-        let read = if ran.recorded { Some(store::read(&project.home)) } else { None };
+        let is_reported = project.plan.report.is_some() || args.json || self.ui.service().is_some();
+        let read = (ran.recorded && is_reported).then(|| store::read(&project.home));
         let reported = match read.transpose() {
             Ok(history) => {
                 ran.history = history.unwrap_or(ran.history);
@@ -218,7 +259,8 @@ impl<'a> Session<'a> {
             Err(Failure::ledger(error)
                 .hint("take it out of the name; or, if it is no secret, name it under `plain`"))
         });
-        Pass { ran, asked, code, ledger: stamp, trouble: kept.and(written).and(reported).err() }
+        let trouble = kept.and(written).and(reported).err();
+        Pass { ran, asked, code, ledger: stamp, trouble, trace }
     }
 }
 
@@ -309,7 +351,7 @@ pub(super) fn write_report(
     super::report::write(&project.root.join(path), &text)
 }
 
-/// The last lines: what there is, what is in the way, and what to do next.
+/// Says the last lines: what there is, what is in the way, and what to do next. Returns them.
 pub(super) fn tell(
     project: &Project,
     ran: &mut Ran,
@@ -317,13 +359,13 @@ pub(super) fn tell(
     selected: &[bool],
     args: &RunArgs,
     ui: &Ui,
-) {
+) -> Vec<String> {
     let _span = timings::phase("tell");
     let asked = Summary::of(ran.rows.iter().enumerate().filter(|(i, _)| selected[*i]).map(|(_, row)| row));
     let observed = full(project, &ran.observed, &ran.history);
     let plan = &project.plan;
-    // Where nothing came to be known, the states are those that were found.
-    let known = !ran.recorded && observed.prerequisites == ran.observed.prerequisites;
+    // Where nothing else is known, the states are those that were found.
+    let known = !args.json && observed.prerequisites == ran.observed.prerequisites;
     let mut status = match known {
         true => status::of_rows(plan, &ran.history, &observed, ran.rows.clone()),
         false => status::status(plan, &ran.history, &observed),
@@ -332,18 +374,18 @@ pub(super) fn tell(
         if let Ok(text) = super::report::json(&ui.secrets().veiled(status)) {
             ui.exactly(&text);
         }
-        return;
+        return Vec::new();
     }
     // Nothing is said of the others, so nothing has to be hidden in them.
     status.tasks.retain(|row| !row.state.satisfies());
     let status = ui.secrets().veiled(status);
     let look = ui.talk_look();
-    for line in view::closing(&status, &asked, started, look).lines() {
-        ui.say(line);
-    }
-    if let Some(path) = &project.plan.report {
-        ui.say(&look.with_file(&format!("report: {path}"), path));
-    }
+    let closing = view::closing(&status, &asked, started, look);
+    let mut lines: Vec<String> = closing.lines().map(str::to_owned).collect();
+    let report = project.plan.report.iter();
+    lines.extend(report.map(|path| look.with_file(&format!("report: {path}"), path)));
+    lines.iter().for_each(|line| ui.say(line));
+    lines
 }
 
 /// What a run observed, with what is on record where it did not look.

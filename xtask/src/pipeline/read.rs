@@ -18,6 +18,9 @@ use super::template::{Name, Template, TemplateError};
 use crate::ids::Digest;
 use crate::wording;
 
+/// The name of a folder of the attempt's own, which goes away with it.
+pub const TMP: &str = "tmp";
+
 /// A value of the document with its place.
 pub type Value<'i> = Spanned<DeValue<'i>>;
 
@@ -41,6 +44,8 @@ pub struct Reader<'s> {
     pub shell: Option<super::line::Shell>,
     /// Paths of the task that is being read may lead out of the folder of the file.
     pub outside: bool,
+    /// The folder that goes away with an attempt was named since this was last taken.
+    pub transient: bool,
     /// Declared facts.
     pub facts: BTreeSet<String>,
     /// The key that is being read, for messages.
@@ -100,6 +105,7 @@ impl<'s> Reader<'s> {
             used: BTreeSet::new(),
             shell: None,
             outside: false,
+            transient: false,
             facts: BTreeSet::new(),
             key: "",
         }
@@ -176,12 +182,14 @@ impl<'s> Reader<'s> {
         span: &Range<usize>,
         escape: impl Fn(String) -> String,
     ) -> Option<Template> {
-        let (vars, runtime, used) = (&self.vars, &self.runtime, &mut self.used);
+        let (vars, runtime, used, transient) =
+            (&self.vars, &self.runtime, &mut self.used, &mut self.transient);
         let (template, errors) = Template::parse(text, |name| {
             if let Some(value) = vars.get(name) {
                 used.insert(name.to_owned());
                 Name::Static(escape(value.clone()))
             } else if runtime.contains(name) {
+                *transient |= name == TMP;
                 Name::Runtime
             } else {
                 Name::Unset

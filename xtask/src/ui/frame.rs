@@ -136,7 +136,7 @@ fn bar(progress: Progress, columns: usize) -> String {
     if room < NARROWEST_BAR {
         return fit(&text, columns);
     }
-    let full = if total == 0 { 0 } else { (settled.min(total) * room) / total };
+    let full = (settled.min(total) * room).checked_div(total).unwrap_or_default();
     format!("[{}{}] {text}", "█".repeat(full), "░".repeat(room - full))
 }
 

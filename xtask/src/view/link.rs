@@ -90,7 +90,7 @@ pub fn are_supported(is_terminal: bool, variable: &dyn Fn(&str) -> Option<OsStri
         return false;
     }
     let has = |name: &&str| !text(name).is_empty();
-    MARKS.iter().any(|name| has(name))
+    MARKS.iter().any(has)
         || text("VTE_VERSION").parse().is_ok_and(|version: u32| version >= VTE)
         || PROGRAMS.contains(&program.as_str())
         || TERMS

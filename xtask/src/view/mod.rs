@@ -176,7 +176,9 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 
 /// Text on whose width all terminals agree: of an emoji of several characters the first one is left.
 pub fn simple(text: &str) -> String {
-    let is_plain = |piece: &&str| piece.chars().filter_map(|c| c.width()).sum::<usize>() == width(piece);
+    let is_plain = |piece: &&str| {
+        piece.chars().filter_map(unicode_width::UnicodeWidthChar::width).sum::<usize>() == width(piece)
+    };
     let first = |piece: &'_ str| piece.chars().next().map_or(0, char::len_utf8);
     pieces(text).map(|piece| if is_plain(&piece) { piece } else { &piece[..first(piece)] }).collect()
 }

@@ -26,6 +26,7 @@ mod resume;
 mod run;
 mod sandbox;
 mod secrets;
+mod settled;
 mod signals;
 mod state;
 mod terminal;
