@@ -637,8 +637,9 @@ impl Loop<'_, '_> {
         }
         let plan = self.run.plan;
         let _span = timings::phase("ask for prerequisites");
-        self.run.ui.probing(needs.len());
+        let asking = self.run.ui.probing(needs.len());
         let answers = probe::prerequisites_besides(plan, needs, known, self.run.world);
+        drop(asking);
         for (i, answer) in answers.into_iter().enumerate() {
             let Some(probe) = answer else { continue };
             self.doubted[i] = false;
@@ -1028,7 +1029,7 @@ impl Loop<'_, '_> {
         past.drift = None;
         past.confirmed = None;
         past.torn_down = false;
-        self.run.ui.started(&task.id, &task.title);
+        self.run.ui.started(&task.id, &task.title, &self.run.world.root().join(&log));
         let recorded = self.measurements(ix);
         Some(Prepared {
             run: self.run.id.clone(),

@@ -212,6 +212,7 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
         Ok(mut plan) => {
             let too_short = learn(&mut plan, &root, ui.secrets());
             plan.profile = global.profile.as_ref().map(|name| find_profile(&plan, name)).transpose()?;
+            ui.at(&root);
             Ok(Project { plan: Arc::new(plan), home, root, source, too_short })
         }
         Err(problems) => {

@@ -17,13 +17,11 @@ use crate::ledger::store::{Ledger, Refused, Withheld, health_notes};
 use crate::ledger::{History, store};
 use crate::pipeline::Plan;
 use crate::pipeline::policy::Policy;
-use crate::plain;
 use crate::status::{self, Reason, Row, State, Status, Summary};
 use crate::timings;
 use crate::ui::Ui;
 use crate::view;
 use crate::wait::Watcher;
-use crate::wording;
 use crate::world::trace::Trace;
 use crate::world::{Real, Remembered, Stamp, World as _};
 
@@ -69,6 +67,7 @@ pub fn run_project(
     }
     let opened = session.open()?;
     let asked = choose(&project.plan, &opened.history, args, mode)?;
+    follow(&project.plan, args, &asked, ui);
     let mut pass = session.pass(opened, asked, args, Vec::new(), None);
     let started = pass.ran.started;
     let lines = tell(project, &mut pass.ran, started, &pass.asked.selected, args, ui);
@@ -137,14 +136,14 @@ impl<'a> Session<'a> {
         let remembered = Remembered::load(&project.home.digests());
         let inbox = Inbox::new();
         let is_waiting = Arc::new(AtomicBool::new(false));
-        let (news, waits) = (inbox.sender(), Arc::clone(&is_waiting));
+        let (news, waits, talk) = (inbox.sender(), Arc::clone(&is_waiting), ui.talk());
         let listener = room.listen(move |signal| {
             match signal {
-                Signalled::First(_) if waits.load(Ordering::SeqCst) => eprintln_quietly("stopped waiting"),
-                Signalled::First(_) => eprintln_quietly(
-                    "stopping: tasks under way are ended and cleaned up; once more to kill them at once",
-                ),
-                Signalled::Second(_) => eprintln_quietly("killing everything"),
+                Signalled::First(_) if waits.load(Ordering::SeqCst) => talk.say("stopped waiting"),
+                Signalled::First(_) => {
+                    talk.say("stopping: what is under way is ended and cleaned up; once more to kill it");
+                }
+                Signalled::Second(_) => talk.say("killing everything"),
             }
             // After the line: who waits ends the process.
             let _ = news.send(News::Signal);
@@ -265,12 +264,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A signal may come while the live view draws; its line is talk, and nobody is told if it can't be printed.
-fn eprintln_quietly(line: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
 pub(super) fn refusal(project: &Project, refused: Refused) -> Failure {
     match refused {
         Refused::Held(holder) => {
@@ -293,6 +286,9 @@ pub(super) fn refusal(project: &Project, refused: Refused) -> Failure {
 /// The tasks that are asked for, and all that they stand on.
 pub(super) fn choose(plan: &Plan, history: &History, args: &RunArgs, mode: Mode) -> Result<Asked, Failure> {
     let mut named = vec![false; plan.tasks.len()];
+    if let Some(id) = &args.follow {
+        find_task(plan, id)?;
+    }
     for id in &args.task {
         named[find_task(plan, id)?.0] = true;
     }
@@ -312,6 +308,15 @@ pub(super) fn choose(plan: &Plan, history: &History, args: &RunArgs, mode: Mode)
         args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, std::num::NonZero::get);
     let tried = vec![false; named.len()];
     Ok(Asked { selected, named, force: args.force, fail_fast: args.fail_fast, jobs, tried })
+}
+
+/// Shows the log of the task that is to be followed, if there is one.
+pub(super) fn follow(plan: &Plan, args: &RunArgs, asked: &Asked, ui: &Ui) {
+    let Some(id) = &args.follow else { return };
+    let is_asked = plan.find(id).is_some_and(|ix| asked.selected[ix.0]);
+    if ui.follow(id) && !is_asked {
+        ui.warn(&format!("`{id}` can't be followed: it is not among what was asked for"));
+    }
 }
 
 /// One number for what became of everything that was asked for.
@@ -374,9 +379,11 @@ pub(super) fn tell(
     // Nothing is said of the others, so nothing has to be hidden in them.
     status.tasks.retain(|row| !row.state.satisfies());
     let status = ui.secrets().veiled(status);
-    let closing = view::closing(&status, &asked, started, ui.stderr_colour());
+    let look = ui.talk_look();
+    let closing = view::closing(&status, &asked, started, look);
     let mut lines: Vec<String> = closing.lines().map(str::to_owned).collect();
-    lines.extend(project.plan.report.iter().map(|path| format!("report: {path}")));
+    let report = project.plan.report.iter();
+    lines.extend(report.map(|path| look.with_file(&format!("report: {path}"), path)));
     lines.iter().for_each(|line| ui.say(line));
     lines
 }
@@ -409,7 +416,10 @@ fn dry_run(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8,
         let value = serde_json::json!({ "version": status::VERSION, "would_run": ids, "status": status });
         ui.json(&value);
     } else {
-        ui.data(&dry_run_text(&project.plan, &status, &asked, &runs));
+        let is_left = |ix: &TaskIx| asked.selected[ix.0] && !runs.contains(ix);
+        let left = project.plan.all().filter(is_left).map(|ix| &status.tasks[ix.0]);
+        let left: Vec<&Row> = left.filter(|row| !row.state.satisfies()).collect();
+        ui.data(&view::dry_run(&project.plan, &status, &runs, &left, ui.look()));
     }
     let left = project
         .plan
@@ -434,36 +444,6 @@ fn would_run(plan: &Plan, status: &Status, asked: &Asked) -> Vec<TaskIx> {
             plan.task(*ix).needs.iter().all(|n| out.contains(n) || status.tasks[n.0].state.satisfies());
         if asked.selected[ix.0] && open && !own && needs {
             out.push(*ix);
-        }
-    }
-    out
-}
-
-fn dry_run_text(plan: &Plan, status: &Status, asked: &Asked, runs: &[TaskIx]) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::new();
-    let _ = writeln!(out, "would run {}:", wording::plural(runs.len(), "task"));
-    for ix in runs {
-        let (task, row) = (plan.task(*ix), &status.tasks[ix.0]);
-        let why = |r: &Reason| format!(" ({}: {})", row.state.name(), plain::line(&r.to_string()));
-        let why = row.because.first().map_or_else(String::new, why);
-        let _ = writeln!(out, "  {} {}{why}", task.id, task.title);
-        for step in &task.run {
-            let _ = writeln!(out, "      $ {}", step.line);
-        }
-    }
-    let left: Vec<&Row> = plan
-        .all()
-        .filter(|ix| asked.selected[ix.0] && !runs.contains(ix))
-        .map(|ix| &status.tasks[ix.0])
-        .filter(|r| !r.state.satisfies())
-        .collect();
-    if !left.is_empty() {
-        let _ = writeln!(out, "would leave {}:", wording::plural(left.len(), "task"));
-        for row in left {
-            let why: Vec<String> = row.because.iter().map(|r| plain::line(&r.to_string())).collect();
-            let why = why.join("; ");
-            let _ = writeln!(out, "  {} {} is {}: {why}", row.id, row.title, row.state.name());
         }
     }
     out

@@ -53,7 +53,7 @@ fn key(file: &Utf8Path, text: &[u8], ui: &Ui) -> Option<Digest> {
         part(name.as_encoded_bytes());
         part(value.as_encoded_bytes());
     }
-    part(&[u8::from(ui.stderr_colour())]);
+    part(format!("{:?}", ui.talk_form()).as_bytes());
     Some(Digest::from_hasher(&hasher))
 }
 

@@ -365,7 +365,7 @@ pub fn tail(path: &Utf8Path, n_lines: usize, max_bytes: u64) -> Vec<String> {
 }
 
 /// The last bytes of a file, and whether there are others before them.
-fn read_end(path: &Utf8Path, max_bytes: u64) -> io::Result<(Vec<u8>, bool)> {
+pub(super) fn read_end(path: &Utf8Path, max_bytes: u64) -> io::Result<(Vec<u8>, bool)> {
     let mut file = File::open(path)?;
     let start = file.metadata()?.len().saturating_sub(max_bytes);
     file.seek(SeekFrom::Start(start))?;
@@ -375,7 +375,7 @@ fn read_end(path: &Utf8Path, max_bytes: u64) -> io::Result<(Vec<u8>, bool)> {
 }
 
 /// A line as a terminal would leave it, as far as that is text.
-fn plain(line: &str) -> String {
+pub(super) fn plain(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut returned = false;
     let mut characters = line.chars();

@@ -29,6 +29,7 @@ mod secrets;
 mod settled;
 mod signals;
 mod state;
+mod terminal;
 mod verify;
 mod wait;
 mod words;
