@@ -144,7 +144,7 @@ impl GitCheck {
             .iter()
             .filter(|glob| {
                 !files.iter().any(|file| {
-                    glob.matcher.is_match(file) || Utf8PathBuf::from(file).starts_with(&glob.pattern)
+                    glob.matcher().is_match(file) || Utf8PathBuf::from(file).starts_with(&glob.pattern)
                 })
             })
             .map(|glob| glob.pattern.clone())
@@ -153,7 +153,8 @@ impl GitCheck {
             return Err(Finding::unmet("a file in version control", "none", wording::list(&untracked)));
         }
         let mut looked = 0;
-        for file in files.iter().filter(|file| !self.except.0.iter().any(|glob| glob.matcher.is_match(file)))
+        for file in
+            files.iter().filter(|file| !self.except.0.iter().any(|glob| glob.matcher().is_match(file)))
         {
             looked += usize::from(self.look_into(file, cx)?);
         }

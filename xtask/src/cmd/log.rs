@@ -1,11 +1,12 @@
 //! `log TASK`: what the commands of the last attempt printed.
 
-use std::fs::{self, File};
+use std::io::Read as _;
 
 use serde_json::json;
 
 use super::{find_task, history, open};
 use crate::cli::{Global, LogArgs};
+use crate::exec;
 use crate::failure::{Failure, exit};
 use crate::ui::Ui;
 
@@ -26,7 +27,8 @@ pub fn log(global: &Global, args: &LogArgs, ui: &Ui) -> Result<u8, Failure> {
     };
     let failed = |e| Failure::ledger(anyhow::anyhow!("failed to read the log `{path}`: {e}"));
     if args.json {
-        let bytes = fs::read(&path).map_err(failed)?;
+        let mut bytes = Vec::new();
+        exec::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed)?;
         let text = String::from_utf8_lossy(&bytes);
         let value = json!({
             "version": crate::status::VERSION, "task": task.id, "attempt": attempt.started.attempt, "number": attempt.started.number,
@@ -34,7 +36,7 @@ pub fn log(global: &Global, args: &LogArgs, ui: &Ui) -> Result<u8, Failure> {
         });
         ui.json(&value);
     } else {
-        ui.copy(&mut File::open(&path).map_err(failed)?).map_err(failed)?;
+        ui.copy(&mut exec::open(&path).map_err(failed)?).map_err(failed)?;
     }
     Ok(exit::DONE)
 }

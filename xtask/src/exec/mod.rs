@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-pub use self::log::{Log, digest, seal, tail};
+pub use self::log::{Log, digest, open, seal, tail};
 pub use self::signals::{Cause, Listener, Signalled};
 pub use self::supervise::Room;
 

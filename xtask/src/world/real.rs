@@ -85,7 +85,7 @@ impl Stamp {
     /// is for as long as the stamp stays the same. What counts is the beginning: a long reading may have met a change
     /// that the times do not show.
     fn is_settled(self, looked_at: i128) -> bool {
-        self.modified.max(self.changed) + TOO_FRESH < looked_at
+        self.modified.max(self.changed).saturating_add(TOO_FRESH) < looked_at
     }
 }
 
@@ -93,7 +93,8 @@ impl Remembered {
     /// Reads what [`Remembered::save`] wrote. A file that can't be read only costs time.
     pub fn load(path: &Utf8Path) -> Self {
         let mut out = Self::default();
-        for line in fs::read_to_string(path).unwrap_or_default().lines() {
+        let text = crate::ledger::store::read_file(path).unwrap_or_default();
+        for line in std::str::from_utf8(&text).unwrap_or_default().lines() {
             let Some((what, path, stamp)) = Self::parse(line) else { continue };
             match (what.strip_prefix("version:"), Digest::parse(what)) {
                 (Some(version), _) => {
@@ -340,7 +341,7 @@ impl World for Real {
             }
             let Ok(relative) = entry.path().strip_prefix(&self.root) else { continue };
             let Some(name) = relative.to_str() else {
-                if everything || glob.matcher.is_match(relative) {
+                if everything || glob.matcher().is_match(relative) {
                     // It can't be put on record, so nobody could tell whether it changed.
                     return Err(io::Error::other(format!("the path `{}` is not UTF-8", relative.display())));
                 }
@@ -348,7 +349,7 @@ impl World for Real {
             };
             let relative: Utf8PathBuf =
                 if cfg!(windows) { name.replace('\\', "/").into() } else { name.into() };
-            if everything || glob.matcher.is_match(relative.as_std_path()) {
+            if everything || glob.matcher().is_match(relative.as_std_path()) {
                 out.push(relative);
             }
         }
