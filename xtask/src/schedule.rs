@@ -21,7 +21,7 @@ pub fn remaining(
     for ix in plan.order.iter().rev() {
         if among[ix.0] {
             let behind = dependents[ix.0].iter().map(|d| out[d.0]).max().unwrap_or_default();
-            out[ix.0] = behind + expected(*ix).unwrap_or(UNKNOWN);
+            out[ix.0] = behind.saturating_add(expected(*ix).unwrap_or(UNKNOWN));
         }
     }
     out

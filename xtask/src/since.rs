@@ -66,7 +66,7 @@ impl Since {
 
 /// Longer is notable from half as long again on, and from a second on: less is noise.
 fn is_slower(old_ms: u64, new_ms: u64) -> bool {
-    new_ms >= old_ms + old_ms / 2 && new_ms >= old_ms + 1000
+    new_ms >= old_ms.saturating_add(old_ms / 2) && new_ms >= old_ms.saturating_add(1000)
 }
 
 /// Compares the states now with those that were on record at an earlier point of the ledger.

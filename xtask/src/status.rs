@@ -126,7 +126,8 @@ pub enum Reason {
         name: String,
         /// Its state.
         state: State,
-        /// From that task to the root, each with its state.
+        /// From that task to the root, each with its state; of a chain of more than twenty, the first ones and the
+        /// root.
         chain: Vec<Link>,
         /// What is at the root, in words.
         root: String,
@@ -197,6 +198,18 @@ pub struct Link {
     pub task: String,
     /// Its state.
     pub state: State,
+}
+
+/// The most links of a chain that are kept: a hundred thousand tasks may stand in one row, and each has a chain.
+const LINKS_KEPT: usize = 20;
+
+/// The tasks of a chain, with `…` where links are left out.
+pub fn path(chain: &[Link]) -> Vec<&str> {
+    let mut out: Vec<&str> = chain.iter().map(|link| link.task.as_str()).collect();
+    if out.len() == LINKS_KEPT {
+        out.insert(LINKS_KEPT - 1, "…");
+    }
+    out
 }
 
 /// What changed since a task passed.
@@ -331,7 +344,7 @@ impl fmt::Display for Reason {
             }
             Self::Task { name, state, chain, root } => {
                 write!(f, "needs `{name}`, which is {}", state.name())?;
-                let path: Vec<&str> = chain.iter().map(|l| l.task.as_str()).collect();
+                let path = path(chain);
                 match path.len() {
                     0 | 1 => write!(f, ": {root}"),
                     _ => write!(f, "; {}: {root}", path.join(" -> ")),
@@ -946,6 +959,9 @@ fn waits_for(need: &Row) -> Reason {
     match need.because.first() {
         Some(Reason::Task { chain: rest, root: deeper, .. }) => {
             chain.extend(rest.iter().cloned());
+            if chain.len() > LINKS_KEPT {
+                chain.remove(LINKS_KEPT - 1);
+            }
             root = Some(deeper.clone());
         }
         Some(reason) => root = Some(reason.to_string()),
@@ -1436,7 +1452,8 @@ fn risk(r: &crate::pipeline::plan::Risk, rows: &[Row]) -> RiskRow {
 fn time_left(rows: &[Row]) -> Option<u64> {
     let open: Vec<&Row> = rows.iter().filter(|r| !r.state.satisfies()).collect();
     let known: Vec<Duration> = open.iter().filter_map(|r| r.expected).collect();
-    (!known.is_empty()).then(|| known.iter().sum::<Duration>().as_millis() as u64)
+    let sum = known.iter().fold(Duration::ZERO, |sum, one| sum.saturating_add(*one));
+    (!known.is_empty()).then(|| u64::try_from(sum.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The words under which a task that is left undone is put on record.

@@ -43,7 +43,7 @@ pub fn ranges<S: AsRef<str>>(ids: &[S]) -> String {
         let mut j = i;
         if let Some(first) = number {
             while j + 1 < ids.len()
-                && split(ids[j + 1].as_ref()) == (prefix.clone(), Some(first + (j + 1 - i) as u64))
+                && split(ids[j + 1].as_ref()) == (prefix.clone(), first.checked_add((j + 1 - i) as u64))
             {
                 j += 1;
             }
@@ -120,11 +120,22 @@ pub fn short(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// The longest word, in bytes, that anything is compared with: comparing takes time in the square of the length.
+const LONGEST_WORD: usize = 100;
+
+/// How many candidates a word is compared with. Closeness is only worth its time where a person wrote the names.
+const MOST_CANDIDATES: usize = 2_000;
+
 /// The candidate most like `word`, if one is near enough to be meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
     let word = word.to_lowercase();
     candidates
         .into_iter()
+        .take(MOST_CANDIDATES)
+        .filter(|c| c.len() <= LONGEST_WORD)
         .map(|c| {
             // One slip of the finger is meant in short names too, where it is a large part of the word.
             let slip = word.len() > 1 && strsim::osa_distance(&word, &c.to_lowercase()) == 1;
@@ -164,6 +175,9 @@ mod tests {
         assert_eq!(ranges(&["T001", "T002"]), "T001, T002");
         assert_eq!(ranges(&["build", "test", "é9"]), "build, test, é9");
         assert_eq!(ranges(&["T9", "T10", "T11"]), "T9-T11");
+        // The largest number has none after it; a larger one is none.
+        let (last, none) = (format!("T{}", u64::MAX), format!("T{}0", u64::MAX));
+        assert_eq!(ranges(&[&last, "T0", "T1", &none, "T"]), format!("{last}, T0, T1, {none}, T"));
     }
 
     #[test]
@@ -191,5 +205,9 @@ mod tests {
         assert_eq!(nearest("neds", ["needs", "run"]), Some("needs"));
         assert_eq!(nearest("tga", ["tag", "run"]), Some("tag"));
         assert_eq!(nearest("zzz", ["needs", "run"]), None);
+        // Nobody meant a word of a million letters, and comparing it would take a week.
+        let long = "x".repeat(1_000_000);
+        assert_eq!(nearest(&long, [long.as_str()]), None);
+        assert_eq!(nearest("needs", [long.as_str(), "neds"]), Some("neds"));
     }
 }

@@ -1,6 +1,6 @@
 //! `log TASK`: what the commands of the last attempt printed, also while they print it.
 
-use std::fs::{self, File};
+use std::io::Read as _;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Project, find_task, history, open};
 use crate::cli::{Global, LogArgs};
-use crate::exec::{Follow, Instance};
+use crate::exec::{self, Follow, Instance};
 use crate::failure::{Failure, exit};
 use crate::ledger::store;
 use crate::pipeline::Task;
@@ -29,7 +29,8 @@ pub fn log(global: &Global, args: &LogArgs, ui: &Ui) -> Result<u8, Failure> {
     let Some(attempt) = &history.task(&task.id).last else { return Err(not_tried(task)) };
     let path = place(&project, &attempt.started.log)?;
     if args.json {
-        let bytes = fs::read(&path).map_err(|e| unread(&path, &e))?;
+        let mut bytes = Vec::new();
+        exec::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(|e| unread(&path, &e))?;
         let text = String::from_utf8_lossy(&bytes);
         let value = json!({
             "version": crate::status::VERSION, "task": task.id, "attempt": attempt.started.attempt, "number": attempt.started.number,
@@ -37,7 +38,7 @@ pub fn log(global: &Global, args: &LogArgs, ui: &Ui) -> Result<u8, Failure> {
         });
         ui.json(&value);
     } else {
-        let mut file = File::open(&path).map_err(|e| unread(&path, &e))?;
+        let mut file = exec::open(&path).map_err(|e| unread(&path, &e))?;
         ui.copy(&mut file).map_err(|e| unread(&path, &e))?;
     }
     Ok(exit::DONE)

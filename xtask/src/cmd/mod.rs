@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -192,12 +193,14 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
     let overrides = overrides(global)?;
     let environment = environment();
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read `{path}`: {error}"));
-    let size = fs::metadata(&path).map_err(|e| failed(&e))?.len();
-    if size > SIZE_LIMIT as u64 {
+    let mut bytes = Vec::new();
+    // Not by its size alone: a file may grow while it is read, and some have none.
+    let read = fs::File::open(&path).and_then(|f| f.take(SIZE_LIMIT as u64 + 1).read_to_end(&mut bytes));
+    if read.map_err(|e| failed(&e))? > SIZE_LIMIT {
+        let size = fs::metadata(&path).map_err(|e| failed(&e))?.len().max(bytes.len() as u64);
         let (has, limit) = (wording::bytes(size as f64), wording::bytes(SIZE_LIMIT as f64));
         return Err(failed(&format!("it has {has}, and {limit} are the most that is read")));
     }
-    let bytes = fs::read(&path).map_err(|e| failed(&e))?;
     let text = String::from_utf8(bytes)
         .map_err(|e| failed(&format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;
     let full = path.canonicalize_utf8().map_err(|e| failed(&e))?;
@@ -215,13 +218,19 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
             ui.at(&root);
             Ok(Project { plan: Arc::new(plan), home, root, source, too_short })
         }
-        Err(problems) => {
+        Err(mistakes) => {
             learn_hidden(&hidden(&source.text, &overrides, &environment), &root, ui.secrets());
-            ui.say(render(&source, &problems, ui.stderr_colour()).trim_end());
+            ui.say(render(&source, &mistakes.shown, ui.stderr_colour()).trim_end());
+            if mistakes.more > 0 {
+                ui.say(&format!(
+                    "... and {} that are not shown",
+                    wording::plural(mistakes.more, "more mistake")
+                ));
+            }
             Err(Failure::usage(format!(
                 "`{}` has {}; nothing was run",
                 source.path,
-                wording::plural(problems.len(), "mistake")
+                wording::plural(mistakes.count(), "mistake")
             )))
         }
     }

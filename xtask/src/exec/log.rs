@@ -342,7 +342,7 @@ impl Rewrite<'_> {
 /// If the file cannot be read.
 pub fn digest(path: &Utf8Path) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    hasher.update_reader(open(path)?)?;
     Ok(hasher.finalize().to_hex().to_string())
 }
 
@@ -364,9 +364,19 @@ pub fn tail(path: &Utf8Path, n_lines: usize, max_bytes: u64) -> Vec<String> {
     lines[lines.len().saturating_sub(n_lines)..].iter().map(|line| plain(line)).collect()
 }
 
+/// Opens a log to be read. A log is a file: where somebody else put a link there, what it leads to is none of ours to
+/// show, and a device or a pipe has no end.
+pub fn open(path: &Utf8Path) -> io::Result<File> {
+    if std::fs::symlink_metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"))
+    }
+}
+
 /// The last bytes of a file, and whether there are others before them.
 pub(super) fn read_end(path: &Utf8Path, max_bytes: u64) -> io::Result<(Vec<u8>, bool)> {
-    let mut file = File::open(path)?;
+    let mut file = open(path)?;
     let start = file.metadata()?.len().saturating_sub(max_bytes);
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();

@@ -40,7 +40,7 @@ use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
 pub use self::follow::{Follow, Lines, last_line};
-pub use self::log::{Log, digest, seal, tail};
+pub use self::log::{Log, digest, open, seal, tail};
 pub use self::signals::{Cause, Listener, Signalled};
 pub use self::supervise::Room;
 

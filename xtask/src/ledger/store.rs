@@ -143,7 +143,9 @@ impl Home {
     pub fn recorded_log(&self, path: &Utf8Path) -> Option<Utf8PathBuf> {
         let name = path.strip_prefix(Self::LOGS).ok()?;
         let plain = name.components().count() == 1 && name.file_name() == Some(name.as_str());
-        plain.then(|| self.root.join(path))
+        // Where the folder is a link, its files are those of somebody else.
+        let is_link = || fs::symlink_metadata(self.root.join(Self::LOGS)).is_ok_and(|m| m.is_symlink());
+        (plain && !is_link()).then(|| self.root.join(path))
     }
 
     /// An attempt's log, relative to the root.
@@ -159,7 +161,7 @@ impl Home {
     }
 
     fn last_holder(&self) -> Option<Holder> {
-        serde_json::from_slice(&fs::read(self.holder()).ok()?).ok()
+        serde_json::from_slice(&read_file(&self.holder()).ok()?).ok()
     }
 }
 
@@ -176,9 +178,18 @@ struct Holder {
     killed: Vec<String>,
 }
 
+/// Reads a file. A device or a pipe, to which somebody else may have made a link, has no end.
+pub fn read_file(path: &Utf8Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.is_file() {
+        fs::read(path)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"))
+    }
+}
+
 /// The text of the ledger. No ledger is an empty one.
 pub fn text(home: &Home) -> anyhow::Result<Vec<u8>> {
-    match fs::read(home.ledger()) {
+    match read_file(&home.ledger()) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error).with_context(|| format!("failed to read the ledger `{}`", home.ledger())),
@@ -321,6 +332,10 @@ impl Ledger {
             }
         }
         let path = home.ledger();
+        if fs::metadata(&path).is_ok_and(|m| !m.is_file()) {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "it is not a file");
+            return Err(io("open the ledger", &path)(error));
+        }
         let mut file = OpenOptions::new()
             .create(true)
             .read(true)
@@ -415,7 +430,8 @@ impl Ledger {
         }
         let header = Header {
             v: FORMAT,
-            seq: state.seq + 1,
+            // A ledger of somebody else may have the largest number there is.
+            seq: state.seq.saturating_add(1),
             prev: state.prev,
             at,
             run: self.run.as_str().into(),
@@ -439,7 +455,7 @@ impl Ledger {
             return Err(error).with_context(|| format!("failed to write the ledger `{path}`"));
         }
         state.length += line.len() as u64;
-        state.seq += 1;
+        state.seq = state.seq.saturating_add(1);
         state.prev = digest;
         if !state.dirty {
             state.dirty = true;

@@ -103,12 +103,16 @@ impl Read for Condition {
                 "os" => About::Os,
                 "arch" => About::Arch,
                 _ if r.facts.contains(name) => About::Fact(name.to_owned()),
-                _ if r.vars.contains_key(name) => {
-                    r.used.insert(name.to_owned());
-                    About::Variable(name.to_owned(), r.vars[name].clone())
-                }
+                _ if r.vars.contains_key(name) => match r.spend(name) {
+                    Some(value) => About::Variable(name.to_owned(), value),
+                    None => {
+                        r.too_long(name, key.span());
+                        fine = false;
+                        continue;
+                    }
+                },
                 _ => {
-                    let near = wording::nearest(
+                    let near = r.nearest(
                         name,
                         ["os", "arch"]
                             .into_iter()

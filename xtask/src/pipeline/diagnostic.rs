@@ -46,6 +46,22 @@ impl Diagnostic {
     }
 }
 
+/// The mistakes of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mistakes {
+    /// Those that are shown, in the order of their places.
+    pub shown: Vec<Diagnostic>,
+    /// How many more were found.
+    pub more: usize,
+}
+
+impl Mistakes {
+    /// How many were found.
+    pub fn count(&self) -> usize {
+        self.shown.len() + self.more
+    }
+}
+
 /// A file that was read, with its text: what spans are positions in.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -66,6 +82,20 @@ pub fn position(text: &str, offset: usize) -> (usize, usize) {
 /// The longest part of a line that is shown: a 100 MB line must not become 100 MB of terminal.
 const SHOWN_LINE: usize = 400;
 
+/// How many characters of a message, a hint or a label are shown, of its beginning and of its end. What is long in it
+/// is what it quotes.
+const SHOWN_TEXT: (usize, usize) = (600, 300);
+
+/// What is shown of a text.
+fn shown(text: &str) -> String {
+    let head = text.char_indices().nth(SHOWN_TEXT.0).map(|(at, _)| at);
+    let tail = text.char_indices().nth_back(SHOWN_TEXT.1).map(|(at, _)| at);
+    match (head, tail) {
+        (Some(head), Some(tail)) if head < tail => format!("{}…{}", &text[..head], &text[tail..]),
+        _ => text.to_owned(),
+    }
+}
+
 /// Renders diagnostics in the order of their places, with line and caret.
 pub fn render(source: &Source, diagnostics: &[Diagnostic], colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
@@ -85,7 +115,8 @@ fn render_one(renderer: &Renderer, path: &Utf8Path, text: &str, d: &Diagnostic) 
         r.start.saturating_sub(shift).min(window.len())..r.end.saturating_sub(shift).min(window.len())
     };
     let (line, column) = position(text, d.span.start);
-    let mut report = Group::with_title(Level::ERROR.primary_title(d.message.as_str()));
+    let message = shown(&d.message);
+    let mut report = Group::with_title(Level::ERROR.primary_title(message.as_str()));
     let mut snippet = Snippet::source(window)
         .line_start(line_start)
         .annotation(AnnotationKind::Primary.span(local(&d.span)));
@@ -97,16 +128,17 @@ fn render_one(renderer: &Renderer, path: &Utf8Path, text: &str, d: &Diagnostic) 
     }
     let mut elsewhere = None;
     if let Some((span, label)) = &d.related {
+        let label = shown(label);
         let (other, start, other_shift) = self::window(text, span);
         if other_shift == shift {
-            snippet = snippet.annotation(AnnotationKind::Context.span(local(span)).label(label.as_str()));
+            snippet = snippet.annotation(AnnotationKind::Context.span(local(span)).label(label));
         } else {
             let range = span.start - other_shift..span.end.min(other_shift + other.len()) - other_shift;
             elsewhere = Some(
                 Snippet::source(other)
                     .line_start(start)
                     .path(path.as_str())
-                    .annotation(AnnotationKind::Context.span(range).label(label.as_str())),
+                    .annotation(AnnotationKind::Context.span(range).label(label)),
             );
         }
     }
@@ -115,7 +147,7 @@ fn render_one(renderer: &Renderer, path: &Utf8Path, text: &str, d: &Diagnostic) 
         report = report.element(elsewhere);
     }
     if let Some(hint) = &d.hint {
-        report = report.element(Level::HELP.message(hint.as_str()));
+        report = report.element(Level::HELP.message(shown(hint)));
     }
     renderer.render(&[report])
 }

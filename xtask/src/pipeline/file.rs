@@ -1,6 +1,6 @@
 //! pipeline.toml as it is written: one record per table, each with the text that the schema and the reference show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use serde_json::{Value as Json, json};
@@ -514,9 +514,10 @@ impl Read for TaskEntry {
         }
         if let Some(shell) = table.get("shell") {
             // Read quietly here: the record reads it again and reports what is wrong with it.
-            let problems = r.problems.len();
+            let (problems, more) = (r.problems.len(), r.more);
             r.shell = Shell::read(shell, r);
             r.problems.truncate(problems);
+            r.more = more;
         }
         r.outside = table.get("outside").and_then(|v| v.get_ref().as_bool()) == Some(true);
         let read = TaskTable::read_table(table, span.clone(), r, &[]);
@@ -564,7 +565,8 @@ pub fn schema() -> Json {
 
 /// Reads `[vars]` with what overrides it, so that everything after it can use the values.
 pub fn read_vars(vars: &Map<Variable>, overrides: &BTreeMap<String, String>, r: &mut Reader<'_>) {
-    let declared: BTreeMap<&str, &Variable> = vars.iter().map(|(name, v)| (name.value.as_str(), v)).collect();
+    let declared: BTreeMap<&str, (&At<String>, &Variable)> =
+        vars.iter().map(|(name, v)| (name.value.as_str(), (name, v))).collect();
     let mut raw: BTreeMap<String, (String, Option<Range<usize>>)> = BTreeMap::new();
     for (name, variable) in vars.iter() {
         if !is_variable_name(&name.value) {
@@ -586,65 +588,68 @@ pub fn read_vars(vars: &Map<Variable>, overrides: &BTreeMap<String, String>, r: 
         }
     }
     // Defaults may use other variables. Values from outside are taken as they are: they are data.
-    let mut visiting = Vec::new();
     for name in raw.keys() {
-        settle(name, &raw, &mut visiting, r);
+        settle(name, &raw, r);
     }
-    for (name, variable) in declared {
+    for (name, (at, variable)) in declared {
         if let (Some(value), false) = (r.vars.get(name).cloned(), variable.one_of.is_empty())
             && !variable.one_of.contains(&value)
         {
-            let span = vars.iter().find(|(n, _)| n.value == name).map_or(0..0, |(n, _)| n.span.clone());
             let all: Vec<String> = variable.one_of.iter().map(|v| format!("`{v}`")).collect();
             let value = if r.secret.contains(name) { MASK } else { &value };
             r.report(
-                Diagnostic::new(span, format!("`{name}` can't be `{value}`"))
+                Diagnostic::new(at.span.clone(), format!("`{name}` can't be `{value}`"))
                     .hint(format!("it takes {}", wording::either(&all))),
             );
         }
     }
 }
-
-fn settle(
-    name: &str,
-    raw: &BTreeMap<String, (String, Option<Range<usize>>)>,
-    visiting: &mut Vec<String>,
-    r: &mut Reader<'_>,
-) {
-    if r.vars.contains_key(name) {
-        return;
-    }
-    let Some((text, span)) = raw.get(name) else { return };
-    let Some(span) = span else {
-        r.vars.insert(name.to_owned(), text.clone());
-        return;
-    };
-    if let Some(at) = visiting.iter().position(|v| v == name) {
-        let path: Vec<&str> = visiting[at..].iter().map(String::as_str).chain([name]).collect();
-        r.report(Diagnostic::new(
-            span.clone(),
-            format!("variables depend on each other: {}", path.join(" -> ")),
-        ));
-        r.vars.insert(name.to_owned(), String::new());
-        return;
-    }
-    visiting.push(name.to_owned());
-    let mut names = Vec::new();
-    let _ = Template::parse(text, |n| {
-        names.push(n.to_owned());
-        super::template::Name::Static(String::new())
-    });
-    for other in names {
-        settle(&other, raw, visiting, r);
-        if r.secret.contains(&other) {
-            // A change of the one has to be noticed in the other, which must not be recorded either.
-            r.secret.insert(name.to_owned());
+/// Finds the value of a variable, after those of the variables that its default uses. Iterative: each of a hundred
+/// thousand may use the one before.
+fn settle(root: &str, raw: &BTreeMap<String, (String, Option<Range<usize>>)>, r: &mut Reader<'_>) {
+    let mut path: Vec<(&str, Vec<&str>, usize)> = Vec::new();
+    let mut on_path: HashSet<&str> = HashSet::new();
+    let mut next = raw.get_key_value(root);
+    loop {
+        if let Some((name, (text, span))) = next.take().filter(|(name, _)| !r.vars.contains_key(*name)) {
+            let Some(span) = span else {
+                r.vars.insert(name.clone(), text.clone());
+                continue;
+            };
+            if on_path.contains(name.as_str()) {
+                let from = path.iter().skip_while(|(n, ..)| n != name).map(|(n, ..)| *n);
+                let cycle: Vec<&str> = from.chain([name.as_str()]).collect();
+                let problem = format!("variables depend on each other: {}", cycle.join(" -> "));
+                r.report(Diagnostic::new(span.clone(), problem));
+                r.vars.insert(name.clone(), String::new());
+                continue;
+            }
+            let mut used = Vec::new();
+            let _ = Template::parse(text, |name| {
+                used.extend(raw.get_key_value(name).map(|(name, _)| name.as_str()));
+                super::template::Name::Static(String::new())
+            });
+            used.sort_unstable();
+            used.dedup();
+            on_path.insert(name);
+            path.push((name, used, 0));
         }
-    }
-    visiting.pop();
-    if !r.vars.contains_key(name) {
-        let value = r.fixed(text, span).unwrap_or_default();
-        r.vars.insert(name.to_owned(), value);
+        let Some((name, used, at)) = path.last_mut() else { return };
+        if let Some(other) = used.get(*at) {
+            *at += 1;
+            next = raw.get_key_value(*other);
+            continue;
+        }
+        // A change of the one has to be noticed in the other, which must not be recorded either.
+        if used.iter().any(|other| r.secret.contains(*other)) {
+            r.secret.insert((*name).to_owned());
+        }
+        if let (false, (text, Some(span))) = (r.vars.contains_key(*name), &raw[*name]) {
+            let value = r.fixed(text, span).unwrap_or_default();
+            r.vars.insert((*name).to_owned(), value);
+        }
+        on_path.remove(*name);
+        path.pop();
     }
 }
 

@@ -1,6 +1,8 @@
 //! A command line: split into words once, when the file is read; values are put inside words and never split.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 
 use serde_json::{Value as Json, json};
 
@@ -112,27 +114,22 @@ impl Line {
         read.into_iter().collect::<Option<_>>().map(Self::Words)
     }
 
-    /// Takes a script as it is, and notes the values that it names.
-    pub fn script(shell: Shell, text: &str, r: &mut Reader<'_>) -> Self {
-        // As a shell names its variables: a bare word is text, `--url` is no use of `url`.
-        let named = |name: &str| {
-            let env = env_name(name);
-            text.match_indices(&env).any(|(at, _)| {
-                let used =
-                    ["$", "${", "${#", "${!", "env:", "%"].iter().any(|before| text[..at].ends_with(before));
-                let next = text[at + env.len()..].chars().next();
-                used && next.is_none_or(|c| !(c.is_ascii_alphanumeric() || c == '_'))
-            })
-        };
+    /// Takes a script as it is, and notes the values that it names; `span` is its place.
+    pub fn script(shell: Shell, text: &str, span: &Range<usize>, r: &mut Reader<'_>) -> Self {
+        let named = named(text);
         let mut exports = Vec::new();
-        for (name, value) in &r.vars {
-            if named(name) {
-                r.used.insert(name.clone());
-                exports.push((env_name(name), Template::literal(value)));
+        // The names of variables are names of environment variables as they are.
+        for name in &named {
+            if !r.vars.contains_key(*name) {
+                continue;
+            }
+            match r.spend(name) {
+                Some(value) => exports.push((env_name(name), Template::literal(value))),
+                None => r.too_long(name, span.clone()),
             }
         }
         for name in &r.runtime {
-            if named(name) {
+            if named.contains(env_name(name).as_str()) {
                 r.transient |= name == TMP;
                 let (template, _) =
                     Template::parse(&format!("${{{name}}}"), |_| super::template::Name::Runtime);
@@ -206,6 +203,19 @@ pub fn quote_all(argv: &[String]) -> String {
     argv.iter().map(|w| quote(w)).collect::<Vec<_>>().join(" ")
 }
 
+/// The names that a script uses, as a shell names its variables: a bare word is text, `--url` is no use of `url`.
+fn named(text: &str) -> BTreeSet<&str> {
+    let mut out = BTreeSet::new();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    for before in ["$", "${", "${#", "${!", "env:", "%"] {
+        for (at, _) in text.match_indices(before) {
+            let rest = &text[at + before.len()..];
+            out.insert(&rest[..rest.find(|c| !is_name(c)).unwrap_or(rest.len())]);
+        }
+    }
+    out
+}
+
 /// The environment variable that carries a value into a script.
 fn env_name(name: &str) -> String {
     name.replace(['.', '-'], "_")
@@ -218,7 +228,7 @@ impl Read for Line {
             return None;
         };
         match r.shell {
-            Some(shell) => Some(Self::script(shell, text, r)),
+            Some(shell) => Some(Self::script(shell, text, &value.span(), r)),
             None => Self::words(text, &value.span(), r),
         }
     }
@@ -236,7 +246,7 @@ mod tests {
         let mut r = Reader::new("");
         r.vars = ["image", "tag", "keep"].iter().map(|n| ((*n).to_owned(), "v".to_owned())).collect();
         r.runtime = ["url", "run.id"].iter().map(|n| (*n).to_owned()).collect();
-        let exported = |text: &str, r: &mut Reader<'_>| match Line::script(Shell::Bash, text, r) {
+        let exported = |text: &str, r: &mut Reader<'_>| match Line::script(Shell::Bash, text, &(0..0), r) {
             Line::Script { exports, .. } => exports.into_iter().map(|(n, _)| n).collect::<Vec<_>>(),
             Line::Words(_) => unreachable!("a script was made"),
         };

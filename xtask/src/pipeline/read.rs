@@ -28,8 +28,10 @@ pub type Value<'i> = Spanned<DeValue<'i>>;
 pub struct Reader<'s> {
     /// The text that spans point into.
     pub source: &'s str,
-    /// All mistakes so far.
+    /// The mistakes so far, up to [`KEPT`].
     pub problems: Vec<Diagnostic>,
+    /// How many more there are.
+    pub more: usize,
     /// Declared variables with their values.
     pub vars: BTreeMap<String, String>,
     /// Declared variables that have no value, so that a use of one is named as such.
@@ -48,9 +50,21 @@ pub struct Reader<'s> {
     pub transient: bool,
     /// Declared facts.
     pub facts: BTreeSet<String>,
+    /// How many more bytes of values may be put into texts.
+    room: usize,
     /// The key that is being read, for messages.
     key: &'static str,
 }
+
+/// How many mistakes are shown at most.
+pub const SHOWN: usize = 100;
+
+/// How many mistakes are kept while a file is read. The rest is counted: a bomb of mistakes costs no memory.
+pub const KEPT: usize = 1000;
+
+/// How many bytes the values of variables may come to, all uses in a file together. A value can be used in the next
+/// one, so without a limit a short file could stand for more text than there is memory.
+pub const ROOM: usize = 64 << 20;
 
 /// A type that reads itself from a value.
 pub trait Read: Sized {
@@ -98,6 +112,7 @@ impl<'s> Reader<'s> {
         Self {
             source,
             problems: Vec::new(),
+            more: 0,
             vars: BTreeMap::new(),
             valueless: BTreeSet::new(),
             runtime: BTreeSet::new(),
@@ -107,13 +122,40 @@ impl<'s> Reader<'s> {
             outside: false,
             transient: false,
             facts: BTreeSet::new(),
+            room: ROOM,
             key: "",
         }
     }
 
     /// Reports a mistake.
     pub fn report(&mut self, problem: Diagnostic) {
-        self.problems.push(problem);
+        if self.problems.len() < KEPT {
+            self.problems.push(problem);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// What was probably meant by a name. A file with more mistakes than are shown has other troubles.
+    pub fn nearest<'a>(&self, name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        (self.problems.len() < SHOWN).then(|| wording::nearest(name, candidates)).flatten()
+    }
+
+    /// The value of a declared variable, to be put somewhere, which is noted as a use. Nothing if the values that
+    /// were put somewhere have become too much.
+    pub fn spend(&mut self, name: &str) -> Option<String> {
+        let value = self.vars.get(name)?;
+        self.room = self.room.checked_sub(value.len())?;
+        self.used.insert(name.to_owned());
+        Some(value.clone())
+    }
+
+    /// Reports that the value of a variable was too much, at `span`.
+    pub fn too_long(&mut self, name: &str, span: Range<usize>) {
+        let limit = wording::bytes(ROOM as f64);
+        let problem =
+            format!("with the value of `{name}`, the values that are put in come to more than {limit}");
+        self.report(Diagnostic::new(span, problem));
     }
 
     /// Reports that a value has the wrong type.
@@ -157,7 +199,7 @@ impl<'s> Reader<'s> {
                 continue;
             }
             let all = || known.iter().chain(more).copied();
-            let hint = wording::nearest(name, all()).map_or_else(
+            let hint = self.nearest(name, all()).map_or_else(
                 || {
                     format!(
                         "keys here are {}",
@@ -182,19 +224,18 @@ impl<'s> Reader<'s> {
         span: &Range<usize>,
         escape: impl Fn(String) -> String,
     ) -> Option<Template> {
-        let (vars, runtime, used, transient) =
-            (&self.vars, &self.runtime, &mut self.used, &mut self.transient);
+        let mut transient = false;
         let (template, errors) = Template::parse(text, |name| {
-            if let Some(value) = vars.get(name) {
-                used.insert(name.to_owned());
-                Name::Static(escape(value.clone()))
-            } else if runtime.contains(name) {
-                *transient |= name == TMP;
+            if self.vars.contains_key(name) {
+                self.spend(name).map_or(Name::TooLong, |value| Name::Static(escape(value)))
+            } else if self.runtime.contains(name) {
+                transient |= name == TMP;
                 Name::Runtime
             } else {
                 Name::Unset
             }
         });
+        self.transient |= transient;
         let fine = errors.is_empty();
         for error in errors {
             let problem = match error {
@@ -204,12 +245,17 @@ impl<'s> Reader<'s> {
                     ))
                 }
                 TemplateError::Unset(name) => {
-                    let near = wording::nearest(&name, self.vars.keys().chain(&self.runtime).map(String::as_str));
+                    let near = self.nearest(&name, self.vars.keys().chain(&self.runtime).map(String::as_str));
                     let hint = near.map_or_else(
                         || format!("declare it in [vars], or write `$${{{name}}}` for the text itself"),
                         |near| format!("did you mean `${{{near}}}`?"),
                     );
                     Diagnostic::new(self.find(span, &format!("${{{name}}}")), format!("unset variable `{name}`")).hint(hint)
+                }
+                TemplateError::TooLong(name) => {
+                    let at = self.find(span, &format!("${{{name}}}"));
+                    self.too_long(&name, at);
+                    continue;
                 }
                 TemplateError::Malformed(start) => Diagnostic::new(self.find(span, &start), "`${` does not start a variable")
                     .hint("a variable is written `${name}`; write `$${` for the characters themselves"),
@@ -555,8 +601,8 @@ impl Read for Template {
 
 /// A regular expression; declared variables are put in literally, as text to be matched.
 ///
-/// It is checked when the file is read and compiled when it is first used: compiling takes most of the time that
-/// reading would, and a run in which nothing is left to do uses none.
+/// Its syntax is checked when the file is read; it is compiled when it is first used. Compiling takes most of the
+/// time that reading would, and a run in which nothing is left to do uses none.
 #[derive(Clone)]
 pub struct Pattern {
     text: String,
@@ -566,21 +612,14 @@ pub struct Pattern {
 impl Pattern {
     /// Checks a pattern, reporting at `span` what is wrong with it; `shown` is how it stands in the file.
     pub fn check(pattern: &str, shown: &str, span: &Range<usize>, r: &mut Reader<'_>) -> Option<Self> {
-        let compiled = std::sync::OnceLock::new();
-        // A short pattern without large repetitions can't grow beyond what the compiler takes, so its syntax is all
-        // that can be wrong with it.
-        let wrong = if pattern.len() <= 256 && !repeats_much(pattern) {
-            regex_syntax::parse(pattern).err().map(|error| error.to_string())
-        } else {
-            match regex::RegexBuilder::new(pattern).size_limit(4 << 20).build() {
-                Ok(regex) => {
-                    let _ = compiled.set(regex);
-                    None
-                }
-                Err(error) => Some(error.to_string()),
-            }
+        let wrong = match regex_syntax::parse(pattern) {
+            Ok(hir) if weight(&hir) <= HEAVIEST_PATTERN => None,
+            Ok(_) => Some("it is too large when its repetitions are written out".to_owned()),
+            Err(error) => Some(error.to_string()),
         };
-        let Some(wrong) = wrong else { return Some(Self { text: pattern.to_owned(), compiled }) };
+        let Some(wrong) = wrong else {
+            return Some(Self { text: pattern.to_owned(), compiled: std::sync::OnceLock::new() });
+        };
         let cause = wrong.lines().last().unwrap_or_default().trim_start_matches("error: ");
         r.report(
             Diagnostic::new(span.clone(), format!("`{shown}` is not a regular expression: {cause}"))
@@ -591,11 +630,13 @@ impl Pattern {
 
     /// The compiled pattern.
     pub fn regex(&self) -> &regex::Regex {
-        #[expect(
-            clippy::expect_used,
-            reason = "its syntax was checked, and its size is bounded by what was checked"
-        )]
-        self.compiled.get_or_init(|| regex::Regex::new(&self.text).expect("a checked pattern compiles"))
+        #[expect(clippy::expect_used, reason = "its syntax and its weight were checked")]
+        self.compiled.get_or_init(|| {
+            regex::RegexBuilder::new(&self.text)
+                .size_limit(COMPILED_LIMIT)
+                .build()
+                .expect("a checked pattern compiles")
+        })
     }
 
     /// The pattern, variables filled in.
@@ -604,16 +645,29 @@ impl Pattern {
     }
 }
 
-/// True if a pattern may repeat a part of it more than a hundred times, or repeats of repeats.
-fn repeats_much(pattern: &str) -> bool {
-    let counted: Vec<&str> = pattern
-        .match_indices('{')
-        .filter(|(at, _)| !pattern[..*at].ends_with('\\'))
-        .map(|(at, _)| pattern[at + 1..].split('}').next().unwrap_or_default())
-        .filter(|inside| inside.starts_with(|c: char| c.is_ascii_digit() || c == ','))
-        .collect();
-    let large = |n: &str| n.trim().parse::<u32>().is_ok_and(|n| n > 100);
-    counted.len() > 1 || counted.iter().any(|inside| inside.split(',').any(large))
+/// The heaviest pattern that is taken, by its [`weight`].
+const HEAVIEST_PATTERN: u64 = 100_000;
+
+/// The most bytes that a compiled pattern may have: no pattern that is light enough gets there.
+const COMPILED_LIMIT: usize = 64 << 20;
+
+/// About how many steps a pattern has once every repetition is written out, which is what it is compiled to. An upper
+/// bound: a class of characters counts four steps, the bytes of a character, for each of its ranges.
+fn weight(hir: &regex_syntax::hir::Hir) -> u64 {
+    use regex_syntax::hir::{Class, HirKind};
+    let sum = |parts: &[regex_syntax::hir::Hir]| parts.iter().map(weight).fold(1, u64::saturating_add);
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(Class::Unicode(class)) => 4 * class.ranges().len() as u64,
+        HirKind::Class(Class::Bytes(class)) => class.ranges().len() as u64,
+        HirKind::Repetition(r) => {
+            let times = r.max.unwrap_or(r.min.saturating_add(1)).max(1);
+            weight(&r.sub).saturating_add(1).saturating_mul(u64::from(times))
+        }
+        HirKind::Capture(capture) => weight(&capture.sub).saturating_add(2),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => sum(parts),
+    }
 }
 
 impl std::fmt::Display for Pattern {
@@ -801,7 +855,8 @@ impl Read for OutsidePath {
     }
 }
 
-/// A glob over the files of the repository, such as `docker/backend/**`; relative to the root.
+/// A glob over the files of the repository, such as `docker/backend/**`; relative to the root. Checked when the file is
+/// read, compiled when something is matched for the first time: most calls match nothing.
 #[derive(Clone)]
 pub struct Glob {
     /// As it is written, variables filled in.
@@ -810,26 +865,41 @@ pub struct Glob {
     parsed: Option<Arc<Parsed>>,
 }
 
-/// A pattern that is compiled when something is matched for the first time: most calls match nothing.
 #[derive(Debug)]
 struct Parsed {
     glob: globset::Glob,
     matcher: OnceLock<globset::GlobMatcher>,
 }
 
-/// The same whether it was compiled or not: what a gate stands on is told by this.
+/// Whether it has been compiled is nobody's concern.
 impl std::fmt::Debug for Glob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Glob").field(&self.pattern).finish()
+        write!(f, "Glob({:?})", self.pattern)
     }
 }
 
+/// The longest pattern that is taken, in bytes.
+const LONGEST_GLOB: usize = 1000;
+
+/// How deep `{` may stand inside of `{`: what reads them calls itself for each.
+const DEEPEST_GLOB: usize = 10;
+
 impl Glob {
-    /// Reads a pattern; `*` stops at `/`, `**` does not.
-    pub fn new(pattern: &str) -> Result<Self, globset::Error> {
+    /// Reads a pattern; `*` stops at `/`, `**` does not. The other case is what is wrong with it.
+    pub fn new(pattern: &str) -> Result<Self, String> {
+        if pattern.len() > LONGEST_GLOB {
+            return Err(format!("it has more than {LONGEST_GLOB} bytes"));
+        }
+        let depth = pattern.bytes().scan(0_usize, |depth, b| {
+            *depth = if b == b'{' { *depth + 1 } else { depth.saturating_sub(usize::from(b == b'}')) };
+            Some(*depth)
+        });
+        if depth.max().unwrap_or_default() > DEEPEST_GLOB {
+            return Err(format!("more than {DEEPEST_GLOB} of its braces stand inside each other"));
+        }
         let special = pattern.contains(['*', '?', '[', '{', '\\']);
         let parse = || globset::GlobBuilder::new(pattern).literal_separator(true).build();
-        let parsed = special.then(parse).transpose()?;
+        let parsed = special.then(parse).transpose().map_err(|error| error.kind().to_string())?;
         let parsed = parsed.map(|glob| Arc::new(Parsed { glob, matcher: OnceLock::new() }));
         Ok(Self { pattern: pattern.to_owned(), parsed })
     }
@@ -874,7 +944,7 @@ impl Read for Glob {
         match Self::new(text.trim_start_matches("./")) {
             Ok(glob) => Some(glob),
             Err(error) => {
-                r.report(Diagnostic::new(span, format!("`{text}` is not a glob pattern: {}", error.kind())));
+                r.report(Diagnostic::new(span, format!("`{text}` is not a glob pattern: {error}")));
                 None
             }
         }

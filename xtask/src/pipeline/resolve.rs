@@ -1,20 +1,21 @@
 //! From text to [`Plan`]: every reference is looked up, every mistake is gathered, and only a file without any
 //! becomes a plan.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 use std::ops::Range;
 use std::time::Duration;
 
 use toml::de::DeTable;
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Mistakes};
 use super::file::{self, File, TaskEntry, is_variable_name};
 use super::line::Line;
 use super::plan::{
     Criterion, DEFAULT_GRACE, DEFAULT_KEEP, DEFAULT_PROBE_TIMEOUT, DEFAULT_TIMEOUT, Definition, Deliverable,
     Fact, Gate, Phase, Plan, Prerequisite, Profile, Risk, Task,
 };
-use super::read::{At, Map, Reader, Record};
+use super::read::{At, KEPT, Map, Reader, Record, SHOWN};
 use super::template::Template;
 use crate::check::CheckSpec;
 use crate::ids::{NeedIx, PhaseIx, TaskIx};
@@ -22,14 +23,15 @@ use crate::timings;
 use crate::wording;
 
 /// The largest file that is read, in bytes: a hundred thousand tasks fit, a bomb does not.
-pub const SIZE_LIMIT: usize = 64 << 20;
+pub const SIZE_LIMIT: usize = 16 << 20;
 
-/// How many mistakes are reported at most; a file with more is not a file with that many mistakes.
-const PROBLEM_LIMIT: usize = 100;
+/// How many pairs of a task and one that it needs there may be. A phase that needs another one makes a pair of every
+/// task of the one and every task of the other.
+const NEEDS_LIMIT: usize = 1_000_000;
 
 /// Reads and resolves the text of a pipeline.toml. `overrides` are the values of variables set from outside; each must
 /// be declared.
-pub fn resolve(text: &str, overrides: &BTreeMap<String, String>) -> Result<Plan, Vec<Diagnostic>> {
+pub fn resolve(text: &str, overrides: &BTreeMap<String, String>) -> Result<Plan, Mistakes> {
     resolve_here(text, overrides, &BTreeMap::new())
 }
 
@@ -38,48 +40,67 @@ pub fn resolve_here(
     text: &str,
     overrides: &BTreeMap<String, String>,
     environment: &BTreeMap<String, String>,
-) -> Result<Plan, Vec<Diagnostic>> {
+) -> Result<Plan, Mistakes> {
     if text.len() > SIZE_LIMIT {
         let problem = format!(
             "the file has {}, more than the {} that are read",
             wording::bytes(text.len() as f64),
             wording::bytes(SIZE_LIMIT as f64)
         );
-        return Err(vec![Diagnostic::new(0..0, problem)]);
+        return Err(Mistakes { shown: vec![Diagnostic::new(0..0, problem)], more: 0 });
     }
     let span = timings::phase("parse TOML");
     let (document, errors) = DeTable::parse_recoverable(text);
     drop(span);
     let mut r = Reader::new(text);
-    for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        r.report(Diagnostic::new(
-            span,
-            format!("not TOML: {}", error.message().lines().next().unwrap_or_default()),
-        ));
+    let first = errors.iter().map(start_of).min();
+    for error in errors.iter().take(KEPT).filter(|e| first == Some(start_of(e)) || is_own(text, e)) {
+        let message = error.message().lines().next().unwrap_or_default();
+        r.report(Diagnostic::new(error.span().unwrap_or(0..0), format!("{SYNTAX}{message}")));
     }
+    r.more += errors.len().saturating_sub(KEPT);
     let plan = read(document.get_ref(), overrides, environment, &mut r);
     match plan {
         Some(plan) if r.problems.is_empty() => Ok(plan),
         _ => {
-            r.problems.sort_by_key(|d| (d.span.start, d.span.end));
-            r.problems.dedup();
+            let mut found = r.problems;
+            found.sort_by_key(|d| (d.span.start, d.span.end));
+            found.dedup();
             // After a syntax error, what follows from the part that could not be read is noise.
             if !errors.is_empty() {
-                let broken: Vec<Range<usize>> = errors.iter().filter_map(toml::de::Error::span).collect();
-                r.problems.retain(|d| {
-                    d.message.starts_with("not TOML")
-                        || !broken.iter().any(|b| line_of(text, b.start) == line_of(text, d.span.start))
-                });
+                let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+                let line_of = |at: usize| ends.partition_point(|end| *end < at);
+                let broken: HashSet<usize> = errors.iter().map(|error| line_of(start_of(error))).collect();
+                found.retain(|d| is_syntax(d) || !broken.contains(&line_of(d.span.start)));
             }
-            r.problems.truncate(PROBLEM_LIMIT);
-            Err(r.problems)
+            let more = r.more + found.len().saturating_sub(SHOWN);
+            found.truncate(SHOWN);
+            Err(Mistakes { shown: found, more })
         }
     }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1)
+/// How what is said of syntax errors begins.
+const SYNTAX: &str = "not TOML: ";
+
+fn is_syntax(problem: &Diagnostic) -> bool {
+    problem.message.starts_with(SYNTAX)
+}
+
+fn start_of(error: &toml::de::Error) -> usize {
+    error.span().map_or(0, |span| span.start)
+}
+
+/// False for a syntax error on a line that is fine by itself: an array or a quote before it was not closed.
+fn is_own(text: &str, error: &toml::de::Error) -> bool {
+    let at = start_of(error).min(text.len());
+    // Nobody writes longer ones, and each is read once more for each of its errors.
+    let near = text.as_bytes()[..at].iter().rev().take(1000).position(|b| *b == b'\n');
+    let from = near.map(|n| at - n).or((at < 1000).then_some(0));
+    let line = from.and_then(|from| text.get(from..)?.split('\n').next());
+    let is_readable =
+        line.is_some_and(|line| line.len() < 1000 && DeTable::parse_recoverable(line).1.is_empty());
+    error.message().contains("duplicate") || !is_readable
 }
 
 fn read(
@@ -94,11 +115,9 @@ fn read(
     if let Some(vars) = read_vars(document, overrides, environment, r) {
         // A variable with a mistake is a declared one.
         if let Some(declared) = document.get("vars").and_then(|v| v.get_ref().as_table()) {
-            let unread = declared
-                .keys()
-                .map(|k| k.get_ref().to_string())
-                .filter(|k| !vars.iter().any(|(n, _)| n.value == *k));
-            unread.for_each(|name| drop(r.vars.insert(name, String::new())));
+            let read: HashSet<&str> = vars.iter().map(|(n, _)| n.value.as_str()).collect();
+            let unread = declared.keys().filter(|k| !read.contains(k.get_ref().as_ref()));
+            unread.for_each(|name| drop(r.vars.insert(name.get_ref().to_string(), String::new())));
         }
         for name in overrides.keys() {
             if !vars.iter().any(|(n, _)| n.value == *name) {
@@ -119,16 +138,15 @@ fn read(
     }
     let before = r.problems.len();
     let span = timings::phase("read the tables");
-    let mut file = File::read_table(document, 0..0, r, &[]);
+    let file = File::read_table(document, 0..0, r, &[]);
     drop(span);
     // [vars] was read before; its mistakes are known already.
     if document.get("vars").is_some() {
-        let seen: Vec<Diagnostic> = r.problems[..before].to_vec();
-        let mut later = r.problems.split_off(before);
-        later.retain(|d| !seen.contains(d));
-        r.problems.extend(later);
+        let later = r.problems.split_off(before);
+        let news: Vec<Diagnostic> = later.into_iter().filter(|d| !r.problems.contains(d)).collect();
+        r.problems.extend(news);
     }
-    let file = file.take()?;
+    let file = file?;
     let _span = timings::phase("resolve");
     Resolver::new(&file, r).plan()
 }
@@ -228,10 +246,7 @@ impl<'f> Names<'f> {
     fn find(&self, name: &At<String>, r: &mut Reader<'_>) -> Option<usize> {
         let found = self.index.get(name.value.as_str()).map(|(i, _)| *i);
         if found.is_none() {
-            // Closeness is only worth its time where a person wrote the names.
-            let near = (self.index.len() < 5_000)
-                .then(|| wording::nearest(&name.value, self.index.keys().copied()))
-                .flatten();
+            let near = r.nearest(&name.value, self.index.keys().copied());
             let hint = near.map(|near| format!("did you mean `{near}`?"));
             r.report(
                 Diagnostic::new(name.span.clone(), format!("there is no {} `{}`", self.what, name.value))
@@ -242,15 +257,8 @@ impl<'f> Names<'f> {
     }
 
     fn all(&self, names: &[At<String>], r: &mut Reader<'_>) -> Vec<usize> {
-        let mut out = Vec::new();
-        for name in names {
-            if let Some(ix) = self.find(name, r)
-                && !out.contains(&ix)
-            {
-                out.push(ix);
-            }
-        }
-        out
+        let mut seen = HashSet::new();
+        names.iter().filter_map(|name| self.find(name, r)).filter(|ix| seen.insert(*ix)).collect()
     }
 }
 
@@ -296,7 +304,7 @@ fn check_secret(name: &At<String>, r: &mut Reader<'_>) {
     }
     let known = || r.vars.keys().chain(&r.valueless).map(String::as_str);
     if !known().any(|known| known == name.value) {
-        let hint = wording::nearest(&name.value, known()).map_or_else(
+        let hint = r.nearest(&name.value, known()).map_or_else(
             || {
                 "name environment variables of one task under its `secret`, or declare it in [vars]"
                     .to_owned()
@@ -391,13 +399,26 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
         for (i, (phase, _)) in self.entries.iter().enumerate() {
             phases[*phase].tasks.push(TaskIx(i));
         }
-        let phase_needs: Vec<Vec<TaskIx>> = file
-            .phase
-            .iter()
-            .map(|p| {
-                self.phases.all(&p.needs, self.r).into_iter().flat_map(|i| phases[i].tasks.clone()).collect()
-            })
-            .collect();
+        let mut room = NEEDS_LIMIT;
+        let mut phase_needs: Vec<Vec<TaskIx>> = Vec::new();
+        for (p, phase) in file.phase.iter().zip(&phases) {
+            let needed = self.phases.all(&p.needs, self.r);
+            let n_needed: usize = needed.iter().map(|i| phases[*i].tasks.len()).sum();
+            let own: usize = p.task.iter().map(|t| t.table.needs.len()).sum();
+            let Some(rest) = room.checked_sub(own.saturating_add(n_needed.saturating_mul(phase.tasks.len())))
+            else {
+                let problem = format!(
+                    "with the phase `{}`, tasks need more than {NEEDS_LIMIT} others in all",
+                    phase.id
+                );
+                self.r.report(Diagnostic::new(p.id.span.clone(), problem).hint(
+                    "put a task between: one that needs the one phase, and that the tasks of the other need",
+                ));
+                return None;
+            };
+            room = rest;
+            phase_needs.push(needed.into_iter().flat_map(|i| phases[i].tasks.iter().copied()).collect());
+        }
         let phase_requires: Vec<Vec<NeedIx>> = file.phase.iter().map(|p| self.needs(&p.requires)).collect();
         let tasks: Vec<Task> = self
             .entries
@@ -501,13 +522,13 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
                 self.r.report(Diagnostic::new(name.span.clone(), problem).hint(hint));
             }
         }
-        let names: Vec<&str> = file.profile.iter().map(|(name, _)| name.value.as_str()).collect();
+        let names: BTreeSet<&str> = file.profile.iter().map(|(name, _)| name.value.as_str()).collect();
         let phases = file.phase.iter().flat_map(|p| &p.blocked);
         let tasks = self.entries.iter().flat_map(|(_, t)| &t.table.blocked);
         for (name, (_, span)) in phases.chain(tasks).flat_map(|b| &b.by_profile) {
-            if !names.contains(&name.as_str()) {
+            if !names.contains(name.as_str()) {
                 let problem = Diagnostic::new(span.clone(), format!("there is no profile `{name}`"));
-                let near = wording::nearest(name, names.iter().copied());
+                let near = self.r.nearest(name, names.iter().copied());
                 self.r.report(problem.hint(near.map_or_else(
                     || format!("declare it as [profile.{name}]"),
                     |near| format!("did you mean `{near}`?"),
@@ -544,16 +565,8 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
         phase_requires: &[NeedIx],
     ) -> Task {
         let t = &entry.table;
-        let mut needs = self.tasks(&t.needs);
-        needs.extend(phase_needs.iter().filter(|ix| {
-            !t.needs.iter().any(|n| self.tasks.index.get(n.value.as_str()).is_some_and(|(i, _)| *i == ix.0))
-        }));
-        let mut requires = self.needs(&t.requires);
-        requires.extend(phase_requires.iter().filter(|ix| {
-            !t.requires
-                .iter()
-                .any(|n| self.prerequisites.index.get(n.value.as_str()).is_some_and(|(i, _)| *i == ix.0))
-        }));
+        let needs = joined(self.tasks(&t.needs), phase_needs);
+        let requires = joined(self.needs(&t.requires), phase_requires);
         Task {
             id: t.id.value.clone(),
             title: t.title.clone(),
@@ -709,7 +722,7 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
         let ix = self.tasks.find(&id, self.r)?;
         let (name, known) = (name.trim(), names(&tasks[ix]));
         if !known.iter().any(|k| k == name) {
-            let near = wording::nearest(name, known.iter().map(String::as_str));
+            let near = self.r.nearest(name, known.iter().map(String::as_str));
             let hint = near.map(|near| format!("did you mean `{near}`?"));
             let span = self.r.find(&reference.span, name);
             let problem = format!("the task `{}` has no {what} `{name}`", id.value);
@@ -761,7 +774,8 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
             return;
         }
         for (ix, (_, entry)) in self.entries.iter().enumerate() {
-            let sources: Vec<(String, String)> = plan.tasks[ix]
+            let task = &plan.tasks[ix];
+            let sources: Vec<(String, String)> = task
                 .measures
                 .iter()
                 .filter_map(|m| m.taken_from())
@@ -770,12 +784,16 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
             if sources.is_empty() {
                 continue;
             }
-            let before = plan.closure(plan.tasks[ix].needs.iter().copied());
             for (id, name) in sources {
-                let problem = match plan.find(&id) {
+                let found = self.tasks.index.get(id.as_str()).map(|(other, _)| TaskIx(*other));
+                // Mostly it is needed directly; to look at all that is behind takes long in a large plan.
+                let is_before = |other: TaskIx| {
+                    task.needs.contains(&other) || plan.closure(task.needs.iter().copied())[other.0]
+                };
+                let problem = match found {
                     None => format!("there is no task `{id}` to take `{name}` from"),
-                    Some(other) if !before[other.0] => {
-                        format!("`{}` takes `{name}` from `{id}`, but does not need it", plan.tasks[ix].id)
+                    Some(other) if !is_before(other) => {
+                        format!("`{}` takes `{name}` from `{id}`, but does not need it", task.id)
                     }
                     Some(other) if !plan.task(other).measures.iter().any(|m| m.name == name) => {
                         format!("the task `{id}` measures no `{name}`")
@@ -787,6 +805,13 @@ impl<'f, 'r, 's> Resolver<'f, 'r, 's> {
             }
         }
     }
+}
+
+/// What a task names itself, then what its phase adds to it.
+fn joined<T: Copy + Eq + Hash>(mut own: Vec<T>, more: &[T]) -> Vec<T> {
+    let named: HashSet<T> = own.iter().copied().collect();
+    own.extend(more.iter().filter(|one| !named.contains(one)));
+    own
 }
 
 /// `a -> b -> c -> a`; the middle of a very long path is left out.

@@ -25,6 +25,8 @@ pub enum Name {
     Runtime,
     /// Nobody knows it.
     Unset,
+    /// Declared, but its value would make the text longer than any may be.
+    TooLong,
 }
 
 /// What is wrong with a template.
@@ -34,7 +36,12 @@ pub enum TemplateError {
     Malformed(String),
     /// A name that nobody declares.
     Unset(String),
+    /// A name whose value would make the text longer than any may be.
+    TooLong(String),
 }
+
+/// How many mistakes of one text are kept: a text with more is not a text with variables.
+const MISTAKES_KEPT: usize = 100;
 
 /// Gives the values that only a run knows.
 pub trait Scope {
@@ -57,10 +64,15 @@ impl Template {
         Self { pieces: vec![Piece::Text(text.into())] }
     }
 
-    /// Reads `text`, asking `lookup` for each name. All mistakes are reported, not only the first.
+    /// Reads `text`, asking `lookup` for each name. All mistakes are reported, not only the first, up to a hundred.
     pub fn parse(text: &str, mut lookup: impl FnMut(&str) -> Name) -> (Self, Vec<TemplateError>) {
         let mut out = Self::default();
         let mut errors = Vec::new();
+        let mut report = |error: TemplateError| {
+            if errors.len() < MISTAKES_KEPT {
+                errors.push(error);
+            }
+        };
         let mut rest = text;
         while let Some(at) = rest.find('$') {
             out.push_text(&rest[..at]);
@@ -74,12 +86,13 @@ impl Template {
                         match lookup(name) {
                             Name::Static(value) => out.push_text(&value),
                             Name::Runtime => out.pieces.push(Piece::Runtime(name.to_owned())),
-                            Name::Unset => errors.push(TemplateError::Unset(name.to_owned())),
+                            Name::Unset => report(TemplateError::Unset(name.to_owned())),
+                            Name::TooLong => report(TemplateError::TooLong(name.to_owned())),
                         }
                         rest = after;
                     }
                     _ => {
-                        errors.push(TemplateError::Malformed(format!(
+                        report(TemplateError::Malformed(format!(
                             "${{{}",
                             inner.chars().take(20).collect::<String>()
                         )));

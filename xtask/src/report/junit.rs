@@ -36,7 +36,9 @@ fn suite(pipeline: &str, phase: &PhaseRow, cases: &[Case<'_>]) -> TestSuite {
     if let Some(began) = began {
         suite.extra.insert("timestamp".into(), began.to_string().into());
     }
-    suite.set_time(Duration::from_millis(cases.iter().filter_map(|case| case.ms).sum()));
+    suite.set_time(Duration::from_millis(
+        cases.iter().filter_map(|case| case.ms).fold(0, u64::saturating_add),
+    ));
     for case in cases {
         suite.add_properties(case.row.measurements.iter().flat_map(|m| properties(&case.row.id, m)));
         suite.add_test_case(test_case(pipeline, phase, case));

@@ -543,7 +543,7 @@ impl<'a> Finder<'a> {
         let mut out: Vec<(String, Vec<String>)> = Vec::new();
         for reason in &row.because {
             let Reason::Task { name, chain, root, .. } = reason else { continue };
-            let mut path: Vec<&str> = chain.iter().map(|link| link.task.as_str()).collect();
+            let mut path = crate::status::path(chain);
             if path.is_empty() {
                 path.push(name);
             }

@@ -1,5 +1,6 @@
 //! Why a task is in its state: one chain from the task to the root, then what to do about it.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -95,8 +96,10 @@ pub fn explain_json(status: &Status, row: &Row) -> Json {
 /// Explains a task.
 pub fn explanation<'a>(status: &Status, row: &'a Row) -> Explanation<'a> {
     let mut chain = Vec::new();
-    walk(status, row, 0, &mut Said { tasks: vec![&row.id], prerequisites: Vec::new() }, &mut chain);
-    let next = next(status, row, &chain);
+    let rows: Rows<'_> = status.tasks.iter().map(|row| (row.id.as_str(), row)).collect();
+    let mut said = Said { tasks: HashSet::from([row.id.as_str()]), prerequisites: HashSet::new() };
+    walk(&rows, row, 0, &mut said, &mut chain);
+    let next = next(status, &rows, row, &chain);
     let evidence = row.attempt.as_ref().map(|attempt| Evidence {
         attempt,
         measurements: &row.measurements,
@@ -138,30 +141,47 @@ fn means(row: &Row) -> &'static str {
 
 /// What the chain has named already.
 struct Said<'a> {
-    tasks: Vec<&'a str>,
-    prerequisites: Vec<&'a str>,
+    tasks: HashSet<&'a str>,
+    prerequisites: HashSet<&'a str>,
 }
+
+/// All tasks by id.
+type Rows<'a> = HashMap<&'a str, &'a Row>;
+
+/// How far from the task every step is told. A hundred thousand tasks may stand in one row: what is farther away is
+/// counted, and then comes the root.
+const TOLD: usize = 20;
 
 /// Adds the reasons of a task, each with what is behind it. Nothing is explained twice: what the chain has named
 /// already is only pointed at.
-fn walk<'a>(status: &'a Status, row: &'a Row, depth: usize, said: &mut Said<'a>, out: &mut Vec<Step>) {
+fn walk<'a>(rows: &Rows<'a>, row: &'a Row, depth: usize, said: &mut Said<'a>, out: &mut Vec<Step>) {
     for reason in &row.because {
         let (remedy, hint) = help(reason);
         let because = reason.clone();
         let mut step = Step { depth, task: row.id.clone(), says: says(reason), because, remedy, hint };
         match reason {
-            Reason::Prerequisite { name, .. } if said.prerequisites.contains(&name.as_str()) => continue,
-            Reason::Prerequisite { name, .. } => said.prerequisites.push(name),
+            Reason::Prerequisite { name, .. } if !said.prerequisites.insert(name) => continue,
             _ => {}
         }
-        let need = needed(reason).and_then(|id| status.tasks.iter().find(|r| r.id == id));
-        let Some(need) = need.filter(|r| !r.state.satisfies() && !said.tasks.contains(&r.id.as_str())) else {
+        let need = needed(reason).and_then(|id| rows.get(id).copied()).filter(|_| depth <= TOLD);
+        let Some(mut need) = need.filter(|r| !r.state.satisfies() && said.tasks.insert(&r.id)) else {
             out.push(step);
             continue;
         };
-        said.tasks.push(&need.id);
+        if depth == TOLD {
+            let mut between = 0;
+            while let Some(next) = need.because.first().and_then(needed).and_then(|id| rows.get(id))
+                && !next.state.satisfies()
+            {
+                need = next;
+                between += 1;
+            }
+            let root =
+                format!("; {} on, `{}` is {}", wording::plural(between, "task"), need.id, need.state.name());
+            step.says.push_str(if between > 0 { &root } else { "" });
+        }
         let at = out.len();
-        walk(status, need, depth + 1, said, out);
+        walk(rows, need, depth + 1, said, out);
         if out.len() == at && !need.because.is_empty() {
             step.says.push_str(" for the same reason");
         }
@@ -211,15 +231,15 @@ fn help(reason: &Reason) -> (Option<String>, Option<String>) {
 }
 
 /// What to type: the remedies of the chain, then what goes on.
-fn next(status: &Status, row: &Row, chain: &[Step]) -> Vec<String> {
+fn next(status: &Status, rows: &Rows<'_>, row: &Row, chain: &[Step]) -> Vec<String> {
     let again = format!("cargo xtask {} --task {}", status.pipeline.id, row.id);
     let mut out: Vec<String> = Vec::new();
+    let mut pushed = HashSet::new();
     for step in chain {
-        if let Some(row) = status.tasks.iter().find(|r| r.id == step.task && r.state == State::Failed) {
-            push(&mut out, format!("cargo xtask log {}", row.id));
-        } else if let Some(remedy) = &step.remedy {
-            push(&mut out, remedy.clone());
-        }
+        let failed = rows.get(step.task.as_str()).is_some_and(|row| row.state == State::Failed);
+        let log = || format!("cargo xtask log {}", step.task);
+        let command = failed.then(log).or_else(|| step.remedy.clone());
+        out.extend(command.filter(|command| pushed.insert(command.clone())));
     }
     match row.state {
         State::Done => {}

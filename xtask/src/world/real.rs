@@ -117,7 +117,7 @@ impl Stamp {
     /// is for as long as the stamp stays the same. What counts is the beginning: a long reading may have met a change
     /// that the times do not show.
     pub fn is_settled(self, looked_at: i128) -> bool {
-        self.modified.max(self.changed) + TOO_FRESH < looked_at
+        self.modified.max(self.changed).saturating_add(TOO_FRESH) < looked_at
     }
 }
 
@@ -125,7 +125,8 @@ impl Remembered {
     /// Reads what [`Remembered::save`] wrote. A file that can't be read only costs time.
     pub fn load(path: &Utf8Path) -> Self {
         let mut out = Self::default();
-        for line in fs::read_to_string(path).unwrap_or_default().lines() {
+        let text = crate::ledger::store::read_file(path).unwrap_or_default();
+        for line in std::str::from_utf8(&text).unwrap_or_default().lines() {
             let Some((what, path, stamp)) = Self::parse(line) else { continue };
             match (what.strip_prefix("version:"), Digest::parse(what)) {
                 (Some(version), _) => {

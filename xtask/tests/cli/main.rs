@@ -6,6 +6,7 @@
 #![cfg(all(unix, feature = "test-tools"))]
 #![expect(clippy::disallowed_methods, reason = "tests stand outside of the program and start it")]
 
+mod bombs;
 mod ci;
 mod contract;
 mod crash;

@@ -19,8 +19,10 @@ use serde_json::Value;
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 const FAKE_TOOL: &str = env!("CARGO_BIN_EXE_fake-tool");
 
-/// Longer than anything here may take. Whatever takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than anything here may take. Whatever takes longer hangs. What is thorough writes gigabytes.
+fn patience() -> Duration {
+    Duration::from_secs(n_thorough(30, 600) as u64)
+}
 
 /// What every pipeline here begins with. Tasks that follow belong to the phase `main`.
 const HEAD: &str = r#"
@@ -345,7 +347,7 @@ impl Running {
     /// Waits for its end.
     #[track_caller]
     pub fn ended(mut self) -> Ran {
-        let status = self.status.recv_timeout(PATIENCE);
+        let status = self.status.recv_timeout(patience());
         let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
         let (stdout, stderr) = (read(&self.stdout), read(&self.stderr));
         let status = status.unwrap_or_else(|_| panic!("it hangs\nstdout: {stdout}\nstderr: {stderr}"));
@@ -468,7 +470,7 @@ impl Fifo {
     #[track_caller]
     pub fn pid(&mut self) -> u32 {
         let mut text = String::new();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         while !text.ends_with('\n') {
             assert!(Instant::now() < deadline, "nobody came to {}", self.path);
             let mut ask = libc::pollfd { fd: self.file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
@@ -486,7 +488,7 @@ impl Fifo {
 /// Waits until something is so.
 #[track_caller]
 pub fn until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     while !is_so() {
         assert!(Instant::now() < deadline, "not so: {what}");
         thread::sleep(Duration::from_millis(2));
