@@ -153,7 +153,7 @@ mod tests {
         let running = |i: usize| Running {
             name: format!("T{i:03} {}", titles[i % titles.len()]),
             since: Duration::from_millis(700 + 61_000 * i as u64),
-            says: if i % 2 == 0 { says.to_owned() } else { String::new() },
+            says: if i.is_multiple_of(2) { says.to_owned() } else { String::new() },
         };
         let progress =
             Progress { total: 50, settled: 12, failed: usize::from(n > 3), since: Duration::from_secs(63) };
