@@ -144,8 +144,11 @@ const OPENINGS: [&str; 22] = [
     "-----BEGIN ",
 ];
 
+/// As many bytes before a place where a text was cut may belong to the beginning of a credential.
+pub const LONGEST_OPENING: usize = 11;
+
 /// False if there is certainly no well-known credential in `text`.
-fn may_hold_credential(text: &[u8]) -> bool {
+pub fn may_hold_credential(text: &[u8]) -> bool {
     static SEARCHER: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(OPENINGS));
     // There are machines for which the library has no searcher.
     SEARCHER.as_ref().is_none_or(|searcher| searcher.find(text).is_some())
@@ -924,6 +927,11 @@ mod tests {
             "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb",
             "a\n***\nb",
         );
+    }
+
+    #[test]
+    fn openings_are_as_long_as_is_said() {
+        assert_eq!(OPENINGS.iter().map(|opening| opening.len()).max(), Some(LONGEST_OPENING));
     }
 
     #[test]
