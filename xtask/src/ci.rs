@@ -168,9 +168,13 @@ fn message(row: &Row) -> String {
     }
 }
 
+/// The section with the drawing: whoever has the rest can do without it.
+const GRAPH: &str = "Task Graph";
+
 /// Sections of the report that a summary can do without, the most dispensable first. Those that are not named here are
 /// a template's own; they go before all others, the last one first.
 const DISPENSABLE: &[&str] = &[
+    GRAPH,
     "Completed Work",
     "Deliverables Summary",
     "Risk Assessment",
@@ -186,8 +190,8 @@ const DISPENSABLE: &[&str] = &[
     "Executive Summary",
 ];
 
-/// The report in at most so many bytes. First sections lose their details, then they go, and at the end it says which
-/// did. A report without sections is cut between two lines.
+/// The report in at most so many bytes. The drawing goes first, then sections lose their details, then they go, and at
+/// the end it says which did. What the report is made of stays. A report without sections is cut between two lines.
 pub fn fit(report: &str, limit: usize) -> String {
     if report.len() <= limit {
         return report.to_owned();
@@ -198,6 +202,7 @@ pub fn fit(report: &str, limit: usize) -> String {
     order.sort_by_key(|i| (rank(&parts[*i]), std::cmp::Reverse(*i)));
     for kept in [Kept::Headings, Kept::Nothing] {
         for i in &order {
+            let kept = if parts[*i].title == Some(GRAPH) { Kept::Nothing } else { kept };
             if kept == Kept::Headings && headings(parts[*i].text).len() < 2 {
                 continue;
             }
@@ -259,11 +264,20 @@ fn parts(report: &str) -> Vec<Part<'_>> {
         .filter(|(_, _, outside)| *outside)
         .filter_map(|(at, line, _)| Some((at, line.strip_prefix("## ")?.trim())))
         .collect();
-    let ends = heads.iter().map(|(at, _)| *at).chain([report.len()]);
-    let starts = std::iter::once((0, None)).chain(heads.iter().map(|(at, title)| (*at, Some(*title))));
+    // The last line of the built-in report says what it is made of: that belongs to no section.
+    let mark = lines(report).filter(|(at, line, outside)| {
+        *outside && line.starts_with("Evidence: ") && at + line.len() == report.len()
+    });
+    let mark: Vec<(usize, Option<&str>)> = mark.map(|(at, _, _)| (at, None)).collect();
+    let starts: Vec<(usize, Option<&str>)> = std::iter::once((0, None))
+        .chain(heads.iter().map(|(at, title)| (*at, Some(*title))))
+        .chain(mark)
+        .collect();
+    let ends = starts[1..].iter().map(|(at, _)| *at).chain([report.len()]);
     starts
+        .iter()
         .zip(ends)
-        .map(|((start, title), end)| Part { title, text: &report[start..end], kept: Kept::Whole })
+        .map(|((start, title), end)| Part { title: *title, text: &report[*start..end], kept: Kept::Whole })
         .collect()
 }
 
@@ -457,12 +471,16 @@ mod tests {
     fn details_go_first_and_it_says_so() {
         let report = report();
         let shorter = fit(&report, report.len() - 1);
-        assert!(shorter.len() < report.len());
-        assert_eq!(titles(&shorter), titles(&report));
+        assert_eq!(titles(&shorter), titles(&report)[..titles(&report).len() - 1]);
+        assert!(!shorter.contains("```mermaid") && shorter.contains("- [x] T001"));
+        assert!(shorter.ends_with("too long for a summary: Task Graph.\n"), "{shorter}");
+        let mark = report.lines().last().expect("a last line");
+        assert!(mark.starts_with("Evidence: ") && shorter.contains(mark), "{shorter}");
+        let shorter = fit(&report, shorter.len() - 1);
         assert!(shorter.contains("### Phase 1: Setup ✅ COMPLETE\n\n### Phase 2: "));
         assert!(!shorter.contains("- [x] T001"));
         assert!(shorter.ends_with(
-            "\n---\n\nLeft out, because the whole report is too long for a summary: the details of Completed Work.\n"
+            "\n---\n\nLeft out, because the whole report is too long for a summary: the details of Completed Work and Task Graph.\n"
         ));
     }
 
@@ -478,7 +496,7 @@ mod tests {
                 seen.push(titles);
             }
         }
-        assert_eq!(seen.first().map(Vec::len), Some(14));
+        assert_eq!(seen.first().map(Vec::len), Some(13));
         assert_eq!(seen.last(), Some(&vec!["Executive Summary"]));
         let last_with = |title: &str| seen.iter().rposition(|titles| titles.contains(&title));
         assert!(last_with("Failed Tasks") > last_with("Next Steps"));

@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::ci;
+use crate::graph::By;
 use crate::pipeline::read::Period;
 use crate::ui::Colour;
 
@@ -220,6 +221,12 @@ pub struct GraphArgs {
     /// The language of the drawing
     #[arg(long, value_enum, default_value_t)]
     pub format: GraphFormat,
+    /// What a node is
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    pub by: By,
+    /// Only this task, what it needs and what needs it, directly or not
+    #[arg(long, value_name = "TASK")]
+    pub focus: Option<String>,
     /// As JSON: nodes and edges
     #[arg(long)]
     pub json: bool,
@@ -233,6 +240,8 @@ pub enum GraphFormat {
     Mermaid,
     /// The language of Graphviz.
     Dot,
+    /// A picture.
+    Svg,
 }
 
 /// Options of `explain`.

@@ -473,6 +473,20 @@ impl Summary {
     pub fn settled(&self) -> usize {
         self.done + self.skipped
     }
+
+    /// The least advanced state: what all of them together are shown as.
+    pub fn state(&self) -> State {
+        let worst_first = [
+            State::Failed,
+            State::Interrupted,
+            State::Stale,
+            State::Blocked,
+            State::Waiting,
+            State::Ready,
+            State::Done,
+        ];
+        worst_first.into_iter().find(|state| self.count(*state) > 0).unwrap_or(State::Skipped)
+    }
 }
 
 /// `35 of 50 tasks done, 12 blocked and 3 waiting`.

@@ -255,6 +255,8 @@ const CALLS: &[(&str, u8, bool)] = &[
     // Mermaid writes the mask with numbers; the other two show that there is one.
     ("graph", exit::DONE, false),
     ("graph --format dot", exit::DONE, true),
+    ("graph --format svg", exit::DONE, true),
+    ("graph --by phase --format dot", exit::DONE, true),
     ("graph --json", exit::DONE, true),
     ("explain leaks", exit::DONE, true),
     ("explain leaks --json", exit::DONE, true),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::graph;
+use crate::graph::{self, By, View};
 use crate::measure::Measurement;
 use crate::observed::Verdict;
 use crate::plain;
@@ -59,8 +59,10 @@ pub struct Outline {
     pub conclusion: Vec<String>,
     /// How long the rest will take, if there is a rest.
     pub time_left: Option<String>,
-    /// The tasks and what needs what, for mermaid; nothing if there are more than are drawn.
+    /// The tasks and what needs what, for mermaid; phases if there are more tasks than are drawn.
     pub graph: Option<String>,
+    /// Why it shows less than all tasks, if it does.
+    pub graph_note: Option<String>,
 }
 
 /// A phase and what is done in it.
@@ -256,6 +258,7 @@ impl Outline {
     /// Everything that reports say about a status.
     pub fn of(status: &Status) -> Self {
         let find = Finder::new(status);
+        let (graph, graph_note) = graph(status);
         Self {
             headline: headline(status),
             summary: summary(status),
@@ -280,18 +283,30 @@ impl Outline {
             criteria: criteria(status, &find),
             conclusion: conclusion(status, &find),
             time_left: time_left(status),
-            graph: graph(status),
+            graph,
+            graph_note,
         }
     }
 }
 
-/// The most characters that mermaid takes (`maxTextSize`) and the most arrows (`maxEdges`), less a little.
-const DRAWN: (usize, usize) = (50_000 - 1_000, 500 - 20);
-
-fn graph(status: &Status) -> Option<String> {
-    let edges: usize = status.tasks.iter().map(|row| row.needs.len()).sum();
-    let drawn = (!status.tasks.is_empty() && edges <= DRAWN.1).then(|| graph::mermaid(status))?;
-    (drawn.len() <= DRAWN.0).then_some(drawn)
+/// What GitHub draws of the tasks, and what is to be said about it.
+fn graph(status: &Status) -> (Option<String>, Option<String>) {
+    if status.tasks.is_empty() {
+        return (None, None);
+    }
+    let drawn =
+        |by| Some(graph::mermaid(status, View { by, focus: None })).filter(|drawn| graph::fits(drawn));
+    let all = "`cargo xtask graph --format svg` draws them all";
+    let tasks = plural(status.tasks.len(), "task");
+    if let Some(by_task) = drawn(By::Task) {
+        return (Some(by_task), None);
+    }
+    match drawn(By::Phase) {
+        Some(by_phase) => {
+            (Some(by_phase), Some(format!("The nodes are phases: GitHub does not draw {tasks}. {all}.")))
+        }
+        None => (None, Some(format!("GitHub draws neither {tasks} nor their phases. {all}."))),
+    }
 }
 
 /// What is different from the report before, each kind in a phrase.
@@ -615,17 +630,12 @@ fn done_task(row: &Row) -> DoneTask {
     DoneTask { id: row.id.clone(), title: row.title.clone(), values }
 }
 
-/// Least advanced first: what a phase is shown as.
-const WORST_FIRST: &[State] =
-    &[State::Failed, State::Interrupted, State::Stale, State::Blocked, State::Waiting, State::Ready];
-
 fn progress(phase: &PhaseRow) -> (&'static str, String) {
     let s = &phase.summary;
     if s.settled() == s.total {
         return (State::Done.symbol(), "COMPLETE".to_owned());
     }
-    let worst = WORST_FIRST.iter().find(|state| s.count(**state) > 0).map_or("", |state| state.symbol());
-    (worst, format!("{}/{} done", s.done, s.total))
+    (s.state().symbol(), format!("{}/{} done", s.done, s.total))
 }
 
 /// True if nothing but prerequisites, if anything, stands before it.
@@ -1051,6 +1061,36 @@ fn time_left(status: &Status) -> Option<String> {
 mod tests {
     use super::*;
     use crate::report::sample;
+
+    /// Chains of so many tasks, each in so many phases.
+    fn chained(tasks: usize, phases: usize) -> Outline {
+        let ids: Vec<String> = (0..tasks).map(|i| format!("T{i:04}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let names: Vec<String> = (0..phases).map(|i| format!("phase {i}")).collect();
+        let parts: Vec<(&str, &[&str])> =
+            names.iter().map(String::as_str).zip(ids.chunks(tasks.div_ceil(phases))).collect();
+        let needs: Vec<(&str, &str)> = ids.windows(2).map(|pair| (pair[1], pair[0])).collect();
+        Outline::of(&sample::shaped(&parts, &needs))
+    }
+
+    #[test]
+    fn a_graph_that_github_does_not_draw_is_one_of_phases_and_says_so() {
+        let small = chained(300, 3);
+        assert!(
+            small.graph.is_some_and(|graph| graph.contains("t299 --> t300")) && small.graph_note.is_none()
+        );
+        let large = chained(600, 3);
+        let (graph, note) = (large.graph.expect("a graph"), large.graph_note.expect("a note"));
+        assert!(graph.contains("  p2 --> p3\n") && !graph.contains("t1"), "{graph}");
+        assert!(note.starts_with("The nodes are phases: GitHub does not draw 600 tasks."), "{note}");
+        let huge = chained(600, 600);
+        assert_eq!(huge.graph, None);
+        assert!(huge.graph_note.is_some_and(|note| note.starts_with("GitHub draws neither 600 tasks nor")));
+        assert_eq!(
+            (Outline::of(&sample::empty()).graph, Outline::of(&sample::empty()).graph_note),
+            (None, None)
+        );
+    }
 
     #[test]
     fn the_headline_follows_the_counts() {

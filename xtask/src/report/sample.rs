@@ -140,6 +140,21 @@ pub fn rich() -> Status {
     with_tasks(tasks, &phases, head)
 }
 
+/// Finished tasks in phases that need each other: the task, then what it needs.
+pub fn shaped(phases: &[(&str, &[&str])], needs: &[(&str, &str)]) -> Status {
+    let mut of: std::collections::HashMap<&str, Vec<String>> = std::collections::HashMap::new();
+    for (id, need) in needs {
+        of.entry(id).or_default().push((*need).to_owned());
+    }
+    let row = |phase: &str, id: &str| Row {
+        needs: of.get(id).cloned().unwrap_or_default(),
+        ..task(id, phase, State::Done, Vec::new())
+    };
+    let tasks = phases.iter().flat_map(|(phase, ids)| ids.iter().map(|id| row(phase, id))).collect();
+    let heads: Vec<(&str, &str)> = phases.iter().map(|(phase, _)| (*phase, *phase)).collect();
+    with_tasks(tasks, &heads, empty())
+}
+
 fn settled() -> Vec<Row> {
     let mut folders = task("T001", "setup", State::Done, Vec::new());
     folders.title = "Folders `k8s/` and `helm/`".to_owned();

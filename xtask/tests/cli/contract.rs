@@ -329,7 +329,8 @@ fn outputs() -> Vec<(String, Value)> {
     sandbox.write("chart", "other");
     ask("run --task bad --task deploy --fail-fast -j 1 --json", 1);
 
-    for call in ["list --json", "graph --json", "report --format json", "history --json"] {
+    let graph = ["graph --json", "graph --json --by phase", "graph --json --focus base"];
+    for call in ["list --json", "report --format json", "history --json"].into_iter().chain(graph) {
         ask(call, 0);
     }
     for call in ["history bad --json", "history skipped --json", "diff last~3 last --json"] {

@@ -36,6 +36,7 @@ fn every_looking_command_prints_versioned_json_and_nothing_else() {
         ("doctor --json", 3),
         ("list --json", 0),
         ("graph --json", 0),
+        ("graph --json --by phase --focus a", 0),
         ("explain b --json", 0),
         ("log a --json", 0),
         ("report --format json", 0),
@@ -64,6 +65,7 @@ fn looking_writes_nothing() {
         ("list", 0),
         ("graph", 0),
         ("graph --format dot", 0),
+        ("graph --format svg --by phase --focus b", 0),
         ("explain b", 0),
         ("report", 0),
         ("history", 0),
@@ -134,6 +136,16 @@ fn a_graph_has_every_task_and_every_need() {
     assert_eq!(graph["edges"], json!([{ "from": "a", "to": "b" }]));
     sandbox().run("graph").exits(0).shows("flowchart");
     sandbox().run("graph --format dot").exits(0).shows("digraph");
+    sandbox().run("graph --format svg").exits(0).shows("<svg ");
+    let phases = sandbox().run("graph --json --by phase").exits(0).json();
+    assert_eq!((&phases["nodes"][0]["tasks"]["total"], &phases["edges"]), (&json!(2), &json!([])));
+}
+
+#[test]
+fn a_graph_can_be_drawn_around_a_task() {
+    let graph = sandbox().run("graph --json --focus a").exits(0).json();
+    assert_eq!(graph["focus"], "a");
+    sandbox().run("graph --focus c").exits(2).says("`c`");
 }
 
 #[test]

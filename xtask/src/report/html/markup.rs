@@ -132,6 +132,12 @@ impl Markup {
         self.html("<a rel=\"noreferrer noopener\" href=\"").text(address).html("\">");
         self.text(address).html("</a>")
     }
+
+    /// A picture, which escapes for itself.
+    pub fn drawing(&mut self, svg: &str) -> &mut Self {
+        self.out.push_str(svg);
+        self
+    }
 }
 
 /// True if a text is a line that shows itself. Most are, and need no copy.

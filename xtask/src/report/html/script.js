@@ -163,8 +163,7 @@
     };
     const fit = () => {
       scale = 1;
-      drawing.style.width = "";
-      drawing.style.minWidth = "";
+      for (const name of ["width", "height", "minWidth"]) drawing.style[name] = "";
     };
     const button = (label, name, act) => {
       const made = document.createElement("button");
@@ -177,6 +176,9 @@
     const title = canvas.getAttribute("aria-label");
     button("+", "Larger: " + title, () => zoom(scale * 1.5));
     button("−", "Smaller: " + title, () => zoom(scale / 1.5));
+    if (drawing.hasAttribute("viewBox")) {
+      button("Fit", "Fit: " + title, () => zoom(canvas.clientWidth / natural, 0, 0));
+    }
     button("Reset", "Reset: " + title, fit);
     canvas.before(tools);
     canvas.addEventListener("keydown", (event) => {
