@@ -378,7 +378,7 @@ fn check(m: &mut Markup, record: &CheckRecord) {
     match &record.finding {
         Finding::Met { found: None } => {}
         Finding::Met { found: Some(found) } => {
-            _ = m.html(" <span class=\"quiet\">").prose(found).html("</span>")
+            m.html(" <span class=\"quiet\">").prose(found).html("</span>");
         }
         finding => {
             m.html("<br/>").prose(&finding.to_string());
