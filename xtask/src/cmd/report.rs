@@ -33,7 +33,7 @@ pub fn report(global: &Global, args: &ReportArgs, ui: &Ui) -> Result<u8, Failure
     let text = match &args.from {
         Some(path) => {
             let status = exported(&project, path, ui)?;
-            render(&project, &History::default(), status, &args.format, ui)?
+            render(&project, None, status, &args.format, ui)?
         }
         None => {
             let history = history(&project, ui)?;
@@ -46,7 +46,7 @@ pub fn report(global: &Global, args: &ReportArgs, ui: &Ui) -> Result<u8, Failure
                 None => baseline(&project, &status),
             };
             compare(&project, &mut status, point)?;
-            render(&project, &history, status, &args.format, ui)?
+            render(&project, Some(&history), status, &args.format, ui)?
         }
     };
     match (found, target, &args.out) {
@@ -152,7 +152,7 @@ pub fn committable(
 ) -> Result<String, Failure> {
     let point = baseline(project, &status);
     compare(project, &mut status, point)?;
-    render(project, history, status, "markdown", ui)
+    render(project, Some(history), status, "markdown", ui)
 }
 
 /// The JSON of a status.
@@ -164,10 +164,11 @@ fn format(name: &str) -> Result<&'static Format, Failure> {
     Format::find(name).ok_or_else(|| Failure::usage(format!("there is no report format `{name}`")))
 }
 
-/// Everything that a report is made of is masked before it gets its form, in which a secret may look different.
+/// Everything that a report is made of is masked before it gets its form, in which a secret may look different. Without
+/// a history it tells of no past: that of this ledger is not that of evidence from elsewhere.
 fn render(
     project: &Project,
-    history: &History,
+    history: Option<&History>,
     status: Status,
     name: &str,
     ui: &Ui,
@@ -181,7 +182,7 @@ fn render(
         }
         None => None,
     };
-    let past = if format.tells_of_past { Some(past(project, history)?) } else { None };
+    let past = history.filter(|_| format.tells_of_past).map(|history| past(project, history)).transpose()?;
     let (status, past) = (ui.secrets().veiled(status), ui.secrets().veiled(past));
     let text = format.text(&status, &Options { template, past }).map_err(Failure::ledger)?;
     match ui.secrets().whose_is_in(&text) {

@@ -635,7 +635,6 @@ mod tests {
         let took = began.elapsed();
         assert_eq!(layout.boxes.len(), n);
         assert!(took.as_secs() < 5, "it took {took:?}");
-        println!("{took:?}, {:?}, routed: {}", layout.size, layout.is_routed);
     }
 
     proptest! {

@@ -511,7 +511,6 @@ mod tests {
         let took = began.elapsed();
         assert!(took.as_secs() < 5, "it took {took:?}");
         assert_eq!(text.matches("class=\"graph-node ").count(), ids.len());
-        println!("{took:?}, {} bytes", text.len());
     }
 
     proptest! {

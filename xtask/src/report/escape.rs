@@ -52,7 +52,7 @@ fn span(line: &str) -> String {
 
 /// The first code span: what stands before it, its content, what stands after it. A run of backticks is closed by
 /// the next run of the same length, as in CommonMark.
-fn next_span(text: &str) -> Option<(&str, &str, &str)> {
+pub(super) fn next_span(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     while let Some((start, length)) = next_run(text, from) {
         let mut at = start + length;

@@ -6,6 +6,7 @@
 mod case;
 mod ctrf;
 pub mod escape;
+pub mod html;
 mod json;
 mod junit;
 pub mod markdown;
@@ -81,6 +82,13 @@ pub const FORMATS: &[Format] = &[
         render: json::render,
     },
     Format {
+        name: "html",
+        extension: "html",
+        doc: "for people who look closer: one page that needs no network",
+        tells_of_past: true,
+        render: html::render,
+    },
+    Format {
         name: "junit",
         extension: "xml",
         doc: "for servers that show test results: tasks as cases",
@@ -139,7 +147,7 @@ mod tests {
                     "the same status, the same bytes"
                 );
                 insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-                    insta::assert_snapshot!(format!("{}-{name}", format.name), text);
+                    insta::assert_snapshot!(format!("{}-{name}", format.name), html::bare(&text));
                 });
             }
         }

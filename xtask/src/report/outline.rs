@@ -183,6 +183,8 @@ pub struct Obstacle {
 pub struct Step {
     /// What, as an order.
     pub lead: String,
+    /// Why.
+    pub why: String,
     /// Why, and what it brings.
     pub detail: String,
     /// What mends it on this system, if that is declared.
@@ -825,6 +827,7 @@ fn runnable_step(status: &Status) -> Option<Step> {
         .collect();
     Some(Step {
         lead: format!("Run {}", plural(rows.len(), "task")),
+        why: parts.join("; "),
         detail: parts.join("; "),
         remedy: None,
         commands: vec![run_command(status)],
@@ -849,6 +852,7 @@ fn remedy_step(next: &NextStep, find: &Finder<'_>) -> Step {
     Step {
         lead: order(next, row),
         detail: format!("{state}; {gain}"),
+        why: state,
         remedy: next.remedy.clone(),
         commands: next.remedy.iter().cloned().chain([RESUME.to_owned()]).collect(),
         releases: next.releases.clone(),
@@ -899,6 +903,7 @@ fn mend_step(row: &Row) -> Step {
     let detail = row.because.first().map_or_else(|| "it failed".to_owned(), ToString::to_string);
     Step {
         lead: format!("Mend `{}`", row.id),
+        why: detail.clone(),
         detail,
         remedy: None,
         commands: vec![format!("cargo xtask log {}", row.id), RESUME.to_owned()],
