@@ -66,6 +66,7 @@ pub fn hindrance(plan: &Plan, ix: TaskIx, history: &History) -> Option<String> {
     match task.verify {
         Some(false) => return Some("its `verify` is false".to_owned()),
         None if !task.finally.is_empty() => return Some("it cleans up after itself".to_owned()),
+        None if is_transient(task) => return Some("what it looked at was gone with its attempt".to_owned()),
         _ => {}
     }
     let below = plan.closure([ix]);
@@ -76,11 +77,19 @@ pub fn hindrance(plan: &Plan, ix: TaskIx, history: &History) -> Option<String> {
     })
 }
 
+/// True if there was something to look at and nothing of it is there any more.
+fn is_transient(task: &Task) -> bool {
+    let mut all = task.checks.iter().map(|c| c.transient).chain(task.measures.iter().map(|m| m.transient));
+    let any = !task.checks.is_empty() || !task.measures.is_empty();
+    any && all.all(|transient| transient)
+}
+
 /// The checks of a task that are made again.
 fn checks(task: &Task, extent: Extent, hindered: bool) -> impl Iterator<Item = &CheckSpec> {
     task.checks.iter().filter(move |spec| {
         let check = &spec.check;
         check.is_repeatable()
+            && !spec.transient
             && (!check.is_local() || extent == Extent::All)
             && (check.is_local() || !hindered)
     })
@@ -90,9 +99,9 @@ fn checks(task: &Task, extent: Extent, hindered: bool) -> impl Iterator<Item = &
 /// would be other numbers now.
 fn measures(task: &Task, extent: Extent, hindered: bool) -> impl Iterator<Item = &Measure> {
     let same = !hindered && task.checks.iter().all(|spec| spec.check.is_repeatable());
-    task.measures
-        .iter()
-        .filter(move |m| m.is_repeatable() && same && (extent == Extent::All || m.subjects().is_empty()))
+    task.measures.iter().filter(move |m| {
+        m.is_repeatable() && !m.transient && same && (extent == Extent::All || m.subjects().is_empty())
+    })
 }
 
 /// True if there is anything to look at.

@@ -41,6 +41,9 @@ pub struct Global {
     /// The service whose log this is: annotations, folds and a summary for it.
     #[arg(long, value_name = "SERVICE", value_enum, default_value_t, global = true)]
     pub ci: ci::Choice,
+    /// Write down where the time goes, as a trace for <https://ui.perfetto.dev>.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub timings: Option<Utf8PathBuf>,
 }
 
 /// What to do.
@@ -60,7 +63,7 @@ pub enum Command {
     Graph(GraphArgs),
     /// Say why a task is in its state, down to the root
     Explain(ExplainArgs),
-    /// Print the log of a task's last attempt
+    /// Print the log of a task's last attempt, also while it is written
     Log(LogArgs),
     /// Look again at what finished tasks have left; what no longer holds becomes stale
     Verify(VerifyArgs),
@@ -149,6 +152,9 @@ pub struct RunArgs {
     /// Exit with 0 if nothing failed, even if something is blocked or waiting
     #[arg(long)]
     pub blocked_ok: bool,
+    /// Show the log of this task while it is written
+    #[arg(long, value_name = "TASK", conflicts_with = "dry_run")]
+    pub follow: Option<String>,
     /// Print the status as JSON at the end
     #[arg(long)]
     pub json: bool,
@@ -259,8 +265,11 @@ pub struct ExplainArgs {
 pub struct LogArgs {
     /// The task
     pub task: String,
-    /// As JSON: where it is and what is in it
+    /// Go on until the attempt ends; while a run is under way, wait for its attempt to begin
     #[arg(long)]
+    pub follow: bool,
+    /// As JSON: where it is and what is in it
+    #[arg(long, conflicts_with = "follow")]
     pub json: bool,
 }
 

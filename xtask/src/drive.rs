@@ -27,6 +27,7 @@ use crate::probe;
 use crate::schedule::{self, Queue};
 use crate::secrets::Secrets;
 use crate::status::{self, Reason, Row, State};
+use crate::timings;
 use crate::ui::{LogEnd, Ui};
 use crate::wait::{self, Outlook, Watcher};
 use crate::world::{Real, World};
@@ -175,6 +176,10 @@ struct Loop<'a, 'b> {
     /// By prerequisite: the answer that is observed is an old one.
     doubted: Vec<bool>,
     rows: Vec<Option<Row>>,
+    /// Changes with everything that a state may follow from.
+    known: u64,
+    /// Per task: what was known when its row was found.
+    found: Vec<u64>,
     /// Per task: how many of its needs are not settled.
     pending: Vec<usize>,
     settled: Vec<bool>,
@@ -209,6 +214,8 @@ pub fn drive(mut run: Run<'_>, asked: &Asked) -> Ran {
         },
         doubted: vec![false; run.plan.prerequisites.len()],
         rows: vec![None; n],
+        known: 0,
+        found: vec![0; n],
         pending: vec![0; n],
         settled: vec![false; n],
         dependents: run.plan.dependents(),
@@ -291,14 +298,30 @@ pub fn recall(plan: &Plan, history: &History, world: &dyn World) -> Observed {
 
 /// Files of the tasks that have passed: only there is something to compare.
 fn views(plan: &Plan, history: &History, world: &dyn World, selected: &[bool]) -> Vec<Option<FileView>> {
-    plan.all()
-        .map(|ix| {
-            let task = plan.task(ix);
-            let passed =
-                history.task(&task.id).last.as_ref().is_some_and(|a| a.outcome() == Some(Outcome::Passed));
-            (passed && selected[ix.0]).then(|| probe::files(plan, task, world))
-        })
-        .collect()
+    /// So many are looked at in less time than a thread takes to begin.
+    const FEW: usize = 100;
+    let _span = timings::phase("look at files");
+    let view = |(i, task): (usize, &Task)| {
+        let last = history.task(&task.id).last.as_ref();
+        let passed = last.is_some_and(|a| a.outcome() == Some(Outcome::Passed));
+        (passed && selected[i]).then(|| probe::files(plan, task, world))
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let part = plan.tasks.len().div_ceil(threads).max(FEW);
+    let part_of = |(n, tasks): (usize, &[Task])| {
+        tasks.iter().enumerate().map(|(i, task)| view((n * part + i, task))).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let mut parts = plan.tasks.chunks(part).enumerate();
+        let first = parts.next();
+        let part_of = &part_of;
+        let others: Vec<_> = parts.map(|part| scope.spawn(move || part_of(part))).collect();
+        let mut out = first.map(part_of).unwrap_or_default();
+        for other in others {
+            out.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        out
+    })
 }
 
 /// Files of each deliverable.
@@ -441,6 +464,7 @@ impl Loop<'_, '_> {
     }
 
     fn append(&mut self, task: Option<&str>, event: &Event) -> bool {
+        self.known += 1;
         let at = self.run.world.now();
         match self.run.ledger.append(at, task, event) {
             Ok(()) => {
@@ -481,6 +505,7 @@ impl Loop<'_, '_> {
 
     /// Ends what a killed run left running, and does the cleaning that it owes.
     fn clear_away(&mut self) {
+        let _span = timings::phase("clear away");
         let (lost, killed) = (&self.run.history.cut_off, self.run.ledger.killed());
         if !lost.is_empty() || !killed.is_empty() {
             let is_lost = |mark: &str| {
@@ -497,11 +522,12 @@ impl Loop<'_, '_> {
         let _ = std::fs::remove_dir_all(self.run.home.tmp());
         for ix in self.plan().all().collect::<Vec<_>>() {
             let past = self.run.history.task(&self.plan().task(ix).id);
-            let Some(last) = past.last.clone() else { continue };
+            let Some(last) = &past.last else { continue };
             let died = last.ended.is_none() && last.started.instance != self.run.instance;
             if past.torn_down || !(died || self.run.history.open_runs.contains(&last.run)) {
                 continue;
             }
+            let last = last.clone();
             if died && let Some(log) = self.run.home.recorded_log(&last.started.log) {
                 // Nobody did it when the run was killed.
                 let _ = exec::seal(&log, self.run.secrets);
@@ -567,17 +593,22 @@ impl Loop<'_, '_> {
 
     /// Looks at files, then asks for the prerequisites that unfinished tasks need.
     fn observe(&mut self) {
+        let _span = timings::phase("observe");
         let (plan, world, selected) = (self.run.plan, self.run.world, &self.asked.selected);
         self.observed.at = Some(world.now());
         self.observed.files = views(plan, &self.run.history, world, selected);
         self.observed.versions = versions(plan, &self.run.history, world, selected, true);
         let rows = status::rows(plan, &self.run.history, &self.observed);
+        let before = self.known;
         let forced = |ix: TaskIx| self.must_run(ix, &rows[ix.0]);
         let needs = wanted(plan, &rows, selected, forced);
         self.ask_facts(&wanted_facts(plan, &rows, selected));
         self.recall();
         self.ask_unasked(&needs);
-        self.rows = status::rows(plan, &self.run.history, &self.observed).into_iter().map(Some).collect();
+        let rows =
+            if self.known == before { rows } else { status::rows(plan, &self.run.history, &self.observed) };
+        self.rows = rows.into_iter().map(Some).collect();
+        self.found.fill(self.known);
         let rows = &self.rows;
         self.remaining =
             schedule::remaining(plan, selected, |ix| rows[ix.0].as_ref().and_then(|r| r.expected));
@@ -605,8 +636,10 @@ impl Loop<'_, '_> {
             return;
         }
         let plan = self.run.plan;
-        self.run.ui.probing(needs.len());
+        let _span = timings::phase("ask for prerequisites");
+        let asking = self.run.ui.probing(needs.len());
         let answers = probe::prerequisites_besides(plan, needs, known, self.run.world);
+        drop(asking);
         for (i, answer) in answers.into_iter().enumerate() {
             let Some(probe) = answer else { continue };
             self.doubted[i] = false;
@@ -625,6 +658,7 @@ impl Loop<'_, '_> {
             self.run.history.probes.insert(name.clone(), (probe.clone(), at));
         }
         self.observed.prerequisites[need.0] = Some(probe);
+        self.known += 1;
     }
 
     /// Asks for those of these prerequisites that this run has not asked for; true if there were any.
@@ -687,6 +721,7 @@ impl Loop<'_, '_> {
         self.note(need, probe.clone());
         self.doubted[need.0] = false;
         wait::note(self.run.plan, &mut self.observed.prerequisites, need, probe);
+        self.known += 1;
         note_versions(self.run.plan, &mut self.observed);
         if is_met {
             self.run.ui.say(&wait::met_line(self.run.plan, need, n));
@@ -710,6 +745,7 @@ impl Loop<'_, '_> {
                 self.run.history.facts.insert(fact.clone(), answer.clone());
             }
             self.observed.facts.insert(fact, answer);
+            self.known += 1;
         }
     }
 
@@ -721,6 +757,7 @@ impl Loop<'_, '_> {
 
     /// Observes again the finished tasks that what is about to start stands on: what they made may be gone.
     fn look_again(&mut self) {
+        let _span = timings::phase("look again");
         let plan = self.run.plan;
         let mut starts = vec![false; plan.tasks.len()];
         for ix in &plan.order {
@@ -840,6 +877,15 @@ impl Loop<'_, '_> {
         }
     }
 
+    /// The row of a task, from what is known now. It is to be put back.
+    fn take_row(&mut self, ix: TaskIx) -> Row {
+        let known = std::mem::replace(&mut self.found[ix.0], self.known) == self.known;
+        match self.rows[ix.0].take() {
+            Some(row) if known => row,
+            _ => status::row(self.run.plan, ix, &self.run.history, &self.observed, &self.rows),
+        }
+    }
+
     /// True if the task was put into the queue or is under way; false if it is settled.
     fn decide(&mut self, ix: TaskIx) -> bool {
         if self.under_way(ix) {
@@ -850,8 +896,9 @@ impl Loop<'_, '_> {
         if !self.ran[ix.0] && task.needs.iter().any(|n| self.ran[n.0]) && self.observed.files[ix.0].is_some()
         {
             self.observed.files[ix.0] = Some(probe::files(plan, task, self.run.world));
+            self.known += 1;
         }
-        let mut row = status::row(plan, ix, &self.run.history, &self.observed, &self.rows);
+        let mut row = self.take_row(ix);
         if self.ran[ix.0] {
             self.rows[ix.0] = Some(row);
             return false;
@@ -862,13 +909,13 @@ impl Loop<'_, '_> {
             return false;
         }
         if self.ask_unasked(&task.requires) {
-            row = status::row(plan, ix, &self.run.history, &self.observed, &self.rows);
+            row = self.take_row(ix);
         }
         let needed = task.needs.iter().all(|n| self.rows[n.0].as_ref().is_some_and(|r| r.state.satisfies()));
         let hindered =
             row.because.iter().any(|r| matches!(r, Reason::Condition { .. } | Reason::Running { .. }));
         if needed && !hindered && self.all_met(&task.requires) && self.ask_doubted(&task.requires) {
-            row = status::row(plan, ix, &self.run.history, &self.observed, &self.rows);
+            row = self.take_row(ix);
         }
         let required = self.all_met(&task.requires);
         self.rows[ix.0] = Some(row);
@@ -882,6 +929,7 @@ impl Loop<'_, '_> {
 
     /// Starts what can start until nothing is left to start and nothing is under way.
     fn work(&mut self) {
+        let _span = timings::phase("work");
         self.begin();
         let total = self.plan().all().filter(|ix| self.asked.selected[ix.0]).count();
         let finished = self.plan().all().filter(|ix| self.asked.selected[ix.0] && self.settled[ix.0]).count();
@@ -897,6 +945,7 @@ impl Loop<'_, '_> {
                     under_way += 1;
                     let done = inbox.sender();
                     scope.spawn(move || {
+                        let _span = timings::task(&plan.task(ix).id);
                         let job = prepared.job(plan, plan.task(ix), secrets);
                         let finished = match &prepared.unread {
                             None => attempt::attempt(&job, room, world),
@@ -980,7 +1029,7 @@ impl Loop<'_, '_> {
         past.drift = None;
         past.confirmed = None;
         past.torn_down = false;
-        self.run.ui.started(&task.id, &task.title);
+        self.run.ui.started(&task.id, &task.title, &self.run.world.root().join(&log));
         let recorded = self.measurements(ix);
         Some(Prepared {
             run: self.run.id.clone(),
@@ -1038,6 +1087,7 @@ impl Loop<'_, '_> {
         self.revive[ix.0] = false;
         let recorded = self.record(Some(&task.id), &Event::TaskEnded(Box::new(ended.clone())));
         let at = self.run.world.now();
+        self.known += 1;
         self.observed.files[ix.0] = Some(FileView {
             inputs: started.inputs.clone(),
             subjects: ended.subjects.clone(),
@@ -1069,7 +1119,7 @@ impl Loop<'_, '_> {
         let plan = self.run.plan;
         for ix in &plan.order {
             if !self.under_way(*ix) {
-                let row = status::row(plan, *ix, &self.run.history, &self.observed, &self.rows);
+                let row = self.take_row(*ix);
                 self.rows[ix.0] = Some(row);
             }
         }
@@ -1126,6 +1176,7 @@ impl Loop<'_, '_> {
 
     /// Makes the checks of gates and criteria, and records findings that are news.
     fn conclude(&mut self) {
+        let _span = timings::phase("conclude");
         if self.run.room.cancelled().is_some() || self.ledger_failure.is_some() || self.withheld.is_some() {
             return;
         }
@@ -1163,6 +1214,7 @@ impl Loop<'_, '_> {
 
     /// Records what was asked for and is left undone.
     fn leave(&mut self) {
+        let _span = timings::phase("leave");
         let plan = self.run.plan;
         self.observed.deliverables = deliverables(plan, self.run.world);
         for ix in plan.all() {

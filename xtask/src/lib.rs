@@ -4,6 +4,7 @@
 
 pub mod wording;
 pub mod plain;
+pub mod timings;
 pub mod ids;
 pub mod pipeline;
 pub mod check;

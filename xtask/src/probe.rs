@@ -21,7 +21,7 @@ use crate::pipeline::{Plan, Prerequisite, Task, condition};
 use crate::redact;
 use crate::secrets::Secrets;
 use crate::wording;
-use crate::world::{Answer, Ask, Kind, World};
+use crate::world::{Answer, Ask, Looked, World};
 
 /// The words by which tools say that this user may not.
 static DENIED: LazyLock<Regex> = LazyLock::new(|| {
@@ -342,6 +342,13 @@ pub fn facts(plan: &Plan, names: &[String], world: &dyn World) -> BTreeMap<Strin
 pub fn files(plan: &Plan, task: &Task, world: &dyn World) -> FileView {
     let mut out = FileView::default();
     for glob in &task.inputs {
+        if let Some(path) = glob.as_path().map(Utf8Path::new)
+            && plan.report.as_deref() != Some(path)
+            && let Some(Looked::File(Ok(digest))) = world.look(path)
+        {
+            out.inputs.insert(path.to_owned(), Some(digest));
+            continue;
+        }
         let paths = world.files(glob).unwrap_or_else(|error| {
             let why = format!("could not be listed: {error}");
             out.unreadable.push(Unreadable { path: glob.pattern.clone().into(), why, is_busy: false });
@@ -367,8 +374,7 @@ pub fn files(plan: &Plan, task: &Task, world: &dyn World) -> FileView {
         }
     }
     for path in &task.artifacts {
-        subject(path, world, &mut out);
-        if world.kind(path).is_err() {
+        if !subject(path, world, &mut out) {
             out.missing.push(path.clone());
         }
     }
@@ -383,7 +389,9 @@ pub fn files(plan: &Plan, task: &Task, world: &dyn World) -> FileView {
 fn subjects(all: impl Iterator<Item = Subject>, world: &dyn World, out: &mut FileView) {
     for of in all {
         match of {
-            Subject::File(path) => subject(&path, world, out),
+            Subject::File(path) => {
+                subject(&path, world, out);
+            }
             Subject::Glob(glob) => {
                 for path in world.files(&glob).unwrap_or_default() {
                     subject(&path, world, out);
@@ -414,17 +422,15 @@ pub fn stands_on(checks: &[CheckSpec], world: &dyn World, secrets: &Secrets) -> 
     Digest::from_hasher(&hasher)
 }
 
-fn subject(path: &Utf8Path, world: &dyn World, out: &mut FileView) {
-    if out.subjects.contains_key(path) {
-        return;
-    }
-    let digest = match world.kind(path) {
-        // What is in a folder is the concern of whoever looks into it.
-        Ok(Kind::Folder) => Some(Digest::of(b"folder")),
-        Ok(_) => world.digest(path).ok(),
-        Err(_) => None,
-    };
-    out.subjects.insert(path.to_owned(), digest);
+/// False if there is nothing.
+fn subject(path: &Utf8Path, world: &dyn World, out: &mut FileView) -> bool {
+    let looked = world.look(path);
+    let is_there = looked.is_some();
+    out.subjects.entry(path.to_owned()).or_insert_with(|| match looked? {
+        Looked::Folder => Some(Digest::of(b"folder")),
+        Looked::File(digest) => digest.ok(),
+    });
+    is_there
 }
 
 #[cfg(test)]

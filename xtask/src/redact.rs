@@ -19,6 +19,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
+use aho_corasick::packed::Searcher;
 use regex::bytes::{Regex, RegexBuilder};
 
 /// What is written in place of a secret.
@@ -117,6 +118,42 @@ static WELL_KNOWN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!("(?-u){}", shapes.join("|"))).expect("the shapes are valid expressions")
 });
 
+/// What the shapes of [`WELL_KNOWN`] and [`KEY_BEGIN`] begin with: all that most texts are ever searched for.
+const OPENINGS: [&str; 22] = [
+    "AKIA",
+    "ASIA",
+    "AGPA",
+    "AIDA",
+    "AROA",
+    "ANPA",
+    "ANVA",
+    "AIPA",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "npm_",
+    "dckr_pat_",
+    "xox",
+    "AIza",
+    "eyJ",
+    "://",
+    "-----BEGIN ",
+];
+
+/// As many bytes before a place where a text was cut may belong to the beginning of a credential.
+pub const LONGEST_OPENING: usize = 11;
+
+/// False if there is certainly no well-known credential in `text`.
+pub fn may_hold_credential(text: &[u8]) -> bool {
+    static SEARCHER: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(OPENINGS));
+    // There are machines for which the library has no searcher.
+    SEARCHER.as_ref().is_none_or(|searcher| searcher.find(text).is_some())
+}
+
 static KEY_BEGIN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?-u)-----BEGIN [A-Z0-9 ]{0,48}PRIVATE KEY(?: BLOCK)?-----").expect("a valid expression")
 });
@@ -207,8 +244,10 @@ impl Redactor {
         if let Some(declared) = &self.declared {
             declared.find(text, from, lines, &mut found);
         }
-        find_well_known(text, from, &mut found);
-        find_keys(text, from, &mut found);
+        if may_hold_credential(&text[from..]) {
+            find_well_known(text, from, &mut found);
+            find_keys(text, from, &mut found);
+        }
         merged(found)
     }
 
@@ -627,6 +666,9 @@ fn key_end(text: &[u8], begin: usize) -> Option<usize> {
 
 /// Where `text` may be in the middle of a private key block.
 fn unfinished_key(text: &[u8], from: usize) -> Option<usize> {
+    if !may_hold_credential(&text[from..]) {
+        return None;
+    }
     let mut at = from;
     while let Some(begin) = KEY_BEGIN.find_at(text, at) {
         match key_end(text, begin.start()) {
@@ -885,6 +927,11 @@ mod tests {
             "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb",
             "a\n***\nb",
         );
+    }
+
+    #[test]
+    fn openings_are_as_long_as_is_said() {
+        assert_eq!(OPENINGS.iter().map(|opening| opening.len()).max(), Some(LONGEST_OPENING));
     }
 
     #[test]

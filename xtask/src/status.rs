@@ -32,6 +32,7 @@ use crate::pipeline::policy::Policy;
 use crate::pipeline::{Gate, Plan, Task};
 use crate::redact;
 use crate::since::{Point, Since};
+use crate::timings;
 use crate::wording;
 
 /// What a task is.
@@ -722,7 +723,11 @@ pub struct NextStep {
 
 /// The status. `plan`, `history` and `observed` are all it depends on.
 pub fn status(plan: &Plan, history: &History, observed: &Observed) -> Status {
-    let tasks = rows(plan, history, observed);
+    of_rows(plan, history, observed, rows(plan, history, observed))
+}
+
+/// The same where the [`rows`] are known already.
+pub fn of_rows(plan: &Plan, history: &History, observed: &Observed, tasks: Vec<Row>) -> Status {
     let forecast = Forecast::new(plan, observed, &tasks);
     let git = history.git();
     Status {
@@ -763,6 +768,7 @@ pub fn status(plan: &Plan, history: &History, observed: &Observed) -> Status {
 
 /// States and reasons, without what only reports need.
 pub fn rows(plan: &Plan, history: &History, observed: &Observed) -> Vec<Row> {
+    let _span = timings::phase("find states");
     let mut rows: Vec<Option<Row>> = plan.tasks.iter().map(|_| None).collect();
     for ix in &plan.order {
         let row = row(plan, *ix, history, observed, &rows);

@@ -1,21 +1,30 @@
 //! What a person sees while a run goes on: data on stdout, talk on stderr, animation only on a terminal.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io::{IsTerminal as _, Read, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use camino::Utf8Path;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use jiff::Timestamp;
 
 use crate::ci::{self, Service};
+use crate::exec::{self, Instance, Lines};
 use crate::ledger::event::Failure;
 use crate::plain;
 use crate::secrets::Secrets;
+use crate::view::{self, Links, Look};
 use crate::wording;
+
+mod frame;
+mod screen;
+
+pub use self::screen::Terminal;
+use self::screen::{Screen, Stderr};
+
+/// Longer lines are hard to read, however wide the terminal is.
+const WIDEST: usize = 120;
 
 /// When colour is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -45,11 +54,30 @@ impl Colour {
 
 /// Both streams. Whatever is shown passes the mask over secrets here.
 pub struct Ui {
-    colour: bool,
-    stdout_colour: bool,
+    out: Stream,
+    err: Stream,
     service: Option<Service>,
-    live: Option<Live>,
+    screen: Screen,
+    /// What the paths that are shown are relative to, once the pipeline is found.
+    links: OnceLock<Links>,
+    /// The task whose log is shown while it runs.
+    followed: OnceLock<String>,
     secrets: Secrets,
+}
+
+/// What one of the two can do.
+#[derive(Debug, Clone, Copy)]
+struct Stream {
+    is_terminal: bool,
+    has_colour: bool,
+    has_links: bool,
+}
+
+impl Stream {
+    fn new(is_terminal: bool, colour: Colour) -> Self {
+        let has_links = view::links_are_supported(is_terminal, &|name| std::env::var_os(name));
+        Self { is_terminal, has_colour: colour.on(is_terminal), has_links }
+    }
 }
 
 /// The end of a log, to be shown.
@@ -60,12 +88,6 @@ pub struct LogEnd<'a> {
     pub lines: &'a [String],
     /// When the attempt ended.
     pub at: Timestamp,
-}
-
-struct Live {
-    multi: MultiProgress,
-    bar: ProgressBar,
-    running: Mutex<HashMap<String, ProgressBar>>,
 }
 
 const GREEN: Style = AnsiColor::Green.on_default();
@@ -86,23 +108,73 @@ impl Ui {
     }
 
     fn masking(colour: Colour, ci: ci::Choice, secrets: Secrets) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let animated = terminal
+        let err = Stream::new(std::io::stderr().is_terminal(), colour);
+        let is_animated = err.is_terminal
             && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
-            && std::env::var_os("CI").is_none();
+            && std::env::var_os("CI").is_none()
+            && anstyle_query::windows::enable_ansi_colors() != Some(false);
         Self {
-            colour: colour.on(terminal),
-            stdout_colour: colour.on(std::io::stdout().is_terminal()),
+            out: Stream::new(std::io::stdout().is_terminal(), colour),
+            err,
             service: ci.service(|name| std::env::var_os(name).is_some_and(|value| value == "true")),
-            live: animated.then(|| Live::new(ProgressDrawTarget::stderr_with_hz(10))),
+            screen: Screen::new(Box::new(Stderr), is_animated, err.has_colour, secrets.clone()),
+            links: OnceLock::new(),
+            followed: OnceLock::new(),
             secrets,
         }
     }
 
     /// The live view on some other terminal.
-    pub fn on(terminal: Box<dyn TermLike>, secrets: Secrets) -> Self {
-        let live = Live::new(ProgressDrawTarget::term_like(terminal));
-        Self { colour: true, stdout_colour: true, service: None, live: Some(live), secrets }
+    pub fn on(terminal: Box<dyn Terminal>, secrets: Secrets) -> Self {
+        let all = Stream { is_terminal: true, has_colour: true, has_links: true };
+        Self {
+            out: all,
+            err: all,
+            service: None,
+            screen: Screen::new(terminal, true, true, secrets.clone()),
+            links: OnceLock::new(),
+            followed: OnceLock::new(),
+            secrets,
+        }
+    }
+
+    /// Paths that are shown are relative to this folder from now on.
+    pub fn at(&self, root: &Utf8Path) {
+        if self.out.has_links || self.err.has_links {
+            let _ = self.links.set(Links { host: Instance::current().host, root: root.to_owned() });
+        }
+    }
+
+    /// How data may look.
+    pub fn look(&self) -> Look<'_> {
+        self.look_of(self.out, exec::terminal_size(&std::io::stdout()))
+    }
+
+    /// How talk may look.
+    pub fn talk_look(&self) -> Look<'_> {
+        self.look_of(self.err, exec::terminal_size(&std::io::stderr()))
+    }
+
+    /// All that the form of talk depends on: colour, columns, and whether there are links.
+    pub fn talk_form(&self) -> (bool, usize, bool) {
+        let look = self.talk_look();
+        (look.colour, look.width, self.err.has_links)
+    }
+
+    fn look_of(&self, stream: Stream, size: Option<(usize, usize)>) -> Look<'_> {
+        let width =
+            size.filter(|_| stream.is_terminal).map_or(view::WIDTH, |(columns, _)| columns.min(WIDEST));
+        Look { colour: stream.has_colour, width, links: self.links.get().filter(|_| stream.has_links) }
+    }
+
+    /// Shows the log of this task while it runs. False if it does so already.
+    pub fn follow(&self, task: &str) -> bool {
+        self.followed.set(task.to_owned()).is_ok()
+    }
+
+    /// For a thread that has something to say.
+    pub fn talk(&self) -> Talk {
+        Talk { screen: self.screen.clone(), secrets: self.secrets.clone() }
     }
 
     /// What is masked, for whoever learns of more and for other places to write to.
@@ -112,12 +184,12 @@ impl Ui {
 
     /// True if what goes to stdout gets colour.
     pub fn stdout_colour(&self) -> bool {
-        self.stdout_colour
+        self.out.has_colour
     }
 
     /// True if what goes to stderr gets colour.
     pub fn stderr_colour(&self) -> bool {
-        self.colour
+        self.err.has_colour
     }
 
     /// Data of our own, for people or programs.
@@ -154,25 +226,32 @@ impl Ui {
         self.data(&plain::json(&format!("{value:#}\n")));
     }
 
-    /// Data that may be larger than memory, byte for byte but for secrets. A reader that went away is no error.
+    /// What commands have printed, which may be larger than memory, without secrets; see [`Printer`]. A reader that went
+    /// away is no error.
     ///
     /// # Errors
     ///
     /// If it cannot be read.
     pub fn copy(&self, from: &mut dyn Read) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
+        let mut printer = self.printer();
         let mut buffer = vec![0; 64 << 10];
         let mut mask = self.secrets.redactor().stream();
         loop {
             let n = from.read(&mut buffer)?;
             if n == 0 {
-                let _ = out.write_all(&mask.finish()).and_then(|()| out.flush());
+                printer.print(&mask.finish());
+                printer.finish();
                 return Ok(());
             }
-            if out.write_all(&mask.push(&buffer[..n])).is_err() {
+            if !printer.print(&mask.push(&buffer[..n])) {
                 return Ok(());
             }
         }
+    }
+
+    /// For what commands have printed, piece by piece, without secrets.
+    pub fn printer(&self) -> Printer {
+        Printer { lines: self.out.is_terminal.then(Lines::default), is_gone: false }
     }
 
     /// A line of talk.
@@ -185,15 +264,12 @@ impl Ui {
 
     /// A line of talk that the service obeys, if it is a command.
     pub fn obey(&self, line: &str) {
-        let line = self.secrets.mask(line);
-        match &self.live {
-            Some(live) => {
-                let _ = live.multi.println(&line);
-            }
-            None => {
-                let _ = writeln!(std::io::stderr(), "{line}");
-            }
-        }
+        self.repeat(&self.secrets.mask(line));
+    }
+
+    /// A line that was said before, so that there is nothing in it to mask.
+    pub fn repeat(&self, line: &str) {
+        self.screen.say(&[line]);
     }
 
     /// Something odd that is no failure.
@@ -202,139 +278,165 @@ impl Ui {
     }
 
     fn paint(&self, style: Style, text: &str) -> String {
-        if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+        if self.err.has_colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
-    /// Prerequisites are being asked for.
-    pub fn probing(&self, n: usize) {
-        if let Some(live) = &self.live {
-            live.bar.set_message(format!("asking for {}", wording::plural(n, "prerequisite")));
-        }
+    /// Prerequisites are being asked for, until the result is dropped.
+    #[must_use]
+    pub fn probing(&self, n: usize) -> Doing {
+        self.doing(format!("asking for {}", wording::plural(n, "prerequisite")))
     }
 
     /// Tasks are about to run; so many of them are settled already.
     pub fn begin(&self, total: usize, settled: usize) {
-        if let Some(live) = &self.live {
-            // It was cleared at the end of an earlier pass.
-            live.bar.reset();
-            live.bar.set_length(total as u64);
-            live.bar.set_position(settled as u64);
-            live.bar.set_message("");
-            live.bar.enable_steady_tick(Duration::from_millis(200));
-        }
+        self.screen.begin(total, settled);
     }
 
     /// Nothing runs any more.
     pub fn end(&self) {
-        if let Some(live) = &self.live {
-            live.bar.finish_and_clear();
-        }
+        self.screen.end();
     }
 
     /// Nothing runs, and somebody waits for this, until the result is dropped.
     #[must_use]
-    pub fn waiting(&self, what: &str) -> Waiting {
-        Waiting(self.live.as_ref().map(|live| {
-            let bar = live.multi.add(ProgressBar::new_spinner());
-            bar.set_style(Live::style("{spinner} {msg} {elapsed}"));
-            bar.set_message(format!("waiting for {}", wording::first_line(&self.secrets.mask(what), 60)));
-            // Often enough for the seconds.
-            bar.enable_steady_tick(Duration::from_secs(1));
-            bar
-        }))
+    pub fn waiting(&self, what: &str) -> Doing {
+        self.doing(format!("waiting for {}", self.secrets.mask(what)))
     }
 
-    /// A task starts.
-    pub fn started(&self, id: &str, title: &str) {
-        let Some(live) = &self.live else { return };
-        let bar = live.multi.insert_before(&live.bar, ProgressBar::new_spinner());
-        bar.set_style(Live::style("{spinner} {msg} {elapsed}"));
-        let [id_shown, title] = [id, title].map(|text| self.secrets.mask(text));
-        bar.set_message(format!("{id_shown} {}", wording::first_line(&title, 60)));
-        bar.enable_steady_tick(Duration::from_millis(200));
-        live.running().insert(id.to_owned(), bar);
+    fn doing(&self, what: String) -> Doing {
+        self.screen.doing(Some(what));
+        Doing(self.screen.clone())
     }
 
-    fn over(&self, id: &str) {
-        if let Some(live) = &self.live {
-            if let Some(bar) = live.running().remove(id) {
-                bar.finish_and_clear();
-                live.multi.remove(&bar);
-            }
-            live.bar.inc(1);
+    /// A task starts, and writes this log.
+    pub fn started(&self, id: &str, title: &str, log: &Utf8Path) {
+        let name = plain::line(&self.secrets.mask(&format!("{id} {title}")));
+        let is_followed = self.followed.get().is_some_and(|task| task == id);
+        let prefix = is_followed.then(|| format!("  {} ", self.paint(DIM, "│")));
+        if is_followed {
+            self.say(&format!("{} {name}", self.paint(DIM, "▸")));
         }
+        self.screen.started(id, name, log, prefix);
     }
 
-    fn line(&self, mark: &str, style: Style, id: &str, title: &str, took: Duration) {
-        self.over(id);
-        let took = self.paint(DIM, &wording::duration(took));
-        self.say(&format!("{} {id} {title} {took}", self.paint(style, mark)));
+    /// The line of a task that ended. True if its log has been shown.
+    fn line(&self, mark: &str, style: Style, id: &str, title: &str, took: Duration) -> bool {
+        let is_shown = self.screen.over(id, style == RED);
+        let took = wording::duration(took);
+        let name = plain::line(&format!("{id} {title}"));
+        let name = match self.screen.columns() {
+            Some(columns) => view::fit(&name, columns.saturating_sub(3 + view::width(&took))),
+            None => name,
+        };
+        self.say(&format!("{} {name} {}", self.paint(style, mark), self.paint(DIM, &took)));
+        is_shown
+    }
+
+    /// A sentence about what was said before it, on as many lines as it needs on a terminal.
+    fn sentence(&self, text: &str) {
+        let width = self.screen.columns().unwrap_or(usize::MAX);
+        view::wrap(text, 2, width).lines().for_each(|line| self.say(line));
     }
 
     /// A task passed.
     pub fn passed(&self, id: &str, title: &str, took: Duration) {
-        self.line("✓", GREEN, id, title, took);
+        let _ = self.line("✓", GREEN, id, title, took);
     }
 
     /// A task was interrupted.
     pub fn interrupted(&self, id: &str, title: &str, took: Duration) {
-        self.line("⚠", YELLOW, id, title, took);
+        let _ = self.line("⚠", YELLOW, id, title, took);
     }
 
     /// A task failed: what, how, the last lines of its log, and where the whole log is.
     pub fn failed(&self, id: &str, title: &str, took: Duration, failure: Option<&Failure>, log: &LogEnd<'_>) {
-        self.line("✗", RED, id, title, took);
+        let is_shown = self.line("✗", RED, id, title, took);
+        let lines = if is_shown { &[] } else { log.lines };
         if let Some(failure) = failure {
             // Both quote what commands printed.
-            self.say(&format!("  {}: {}", plain::line(&failure.what), plain::line(&failure.how)));
+            self.sentence(&format!("{}: {}", failure.what, failure.how));
             if let Some(hint) = &failure.hint {
-                self.say(&format!("  hint: {}", plain::line(hint)));
+                self.sentence(&format!("hint: {hint}"));
             }
         }
         let ended = log.at.as_second();
         let times = (ended.saturating_sub_unsigned(took.as_secs()), ended);
         let name = log.path.file_stem().unwrap_or(id);
-        let fold = self.service.filter(|_| !log.lines.is_empty());
+        let fold = self.service.filter(|_| !lines.is_empty());
         let fold = fold.map(|service| ci::fold(service, name, &format!("the end of the log of {id}"), times));
         if let Some((open, _)) = &fold {
             self.obey(open);
         }
-        for line in log.lines {
+        for line in lines {
             self.say(&format!("  {} {line}", self.paint(DIM, "│")));
         }
         if let Some((_, close)) = &fold {
             self.obey(close);
         }
-        self.say(&format!("  {} {}", self.paint(DIM, "log:"), log.path));
+        let line = format!("  {} {}", self.paint(DIM, "log:"), log.path);
+        self.say(&self.talk_look().with_file(&line, log.path));
     }
 }
 
-/// A line that says what is waited for.
-pub struct Waiting(Option<ProgressBar>);
-
-impl Drop for Waiting {
+impl Drop for Ui {
     fn drop(&mut self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
+        self.screen.close();
+    }
+}
+
+/// For a thread that has something to say while a run goes on.
+pub struct Talk {
+    screen: Screen,
+    secrets: Secrets,
+}
+
+impl Talk {
+    /// A line of talk of our own.
+    pub fn say(&self, line: &str) {
+        self.screen.say(&[&self.secrets.mask(line)]);
+    }
+}
+
+/// Prints to stdout what commands have printed: on a terminal as text that it does not obey, elsewhere byte for byte.
+#[derive(Debug)]
+pub struct Printer {
+    /// On a terminal.
+    lines: Option<Lines>,
+    is_gone: bool,
+}
+
+impl Printer {
+    /// Prints more. False if nobody reads it any more.
+    pub fn print(&mut self, bytes: &[u8]) -> bool {
+        match &mut self.lines {
+            None => self.is_gone |= !Self::write(bytes),
+            Some(lines) => {
+                for line in lines.push(bytes) {
+                    self.is_gone |= !Self::write(format!("{line}\n").as_bytes());
+                }
+            }
+        }
+        !self.is_gone
+    }
+
+    /// Prints what is left of the last line.
+    pub fn finish(mut self) {
+        if let Some(line) = self.lines.as_mut().and_then(Lines::finish) {
+            Self::write(format!("{line}\n").as_bytes());
         }
     }
+
+    fn write(bytes: &[u8]) -> bool {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes).and_then(|()| out.flush()).is_ok()
+    }
 }
 
-impl Live {
-    fn new(target: ProgressDrawTarget) -> Self {
-        let multi = MultiProgress::with_draw_target(target);
-        let bar = multi.add(ProgressBar::new(0));
-        bar.set_style(Self::style("[{bar:30}] {pos}/{len} {elapsed} {msg}"));
-        Self { multi, bar, running: Mutex::default() }
-    }
+/// A line that says what is done or waited for.
+pub struct Doing(Screen);
 
-    fn style(template: &str) -> ProgressStyle {
-        ProgressStyle::with_template(template)
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .progress_chars("█▒ ")
-    }
-
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<String, ProgressBar>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Doing {
+    fn drop(&mut self) {
+        self.0.doing(None);
     }
 }

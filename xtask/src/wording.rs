@@ -81,6 +81,14 @@ pub fn age(d: Duration) -> String {
     }
 }
 
+/// How long something has been going on, in whole seconds: `0 s`, `42 s`, `3 min 20 s`, `2 h 5 min`.
+pub fn elapsed(d: Duration) -> String {
+    match d.as_secs() {
+        secs @ 0..=9 => format!("{secs} s"),
+        secs => duration(Duration::from_secs(secs)),
+    }
+}
+
 fn two(big: u64, big_unit: &str, small: u64, small_unit: &str) -> String {
     if small == 0 { format!("{big} {big_unit}") } else { format!("{big} {big_unit} {small} {small_unit}") }
 }
@@ -169,6 +177,9 @@ mod tests {
         ];
         for (ms, text) in table {
             assert_eq!(duration(Duration::from_millis(ms)), text);
+        }
+        for (ms, text) in [(999, "0 s"), (4200, "4 s"), (59_999, "59 s"), (200_000, "3 min 20 s")] {
+            assert_eq!(elapsed(Duration::from_millis(ms)), text);
         }
         assert_eq!(bytes(577e6), "577 MB");
         assert_eq!(bytes(1.234e9), "1.23 GB");

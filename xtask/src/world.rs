@@ -16,9 +16,19 @@ pub mod fake;
 pub mod http;
 mod near;
 mod real;
+pub mod trace;
 
 pub use near::Nearby;
 pub use real::{Real, Remembered, Stamp};
+
+/// What is at a path.
+#[derive(Debug)]
+pub enum Looked {
+    /// A folder. What is in it is the concern of whoever looks into it.
+    Folder,
+    /// Something else, with the digest of its content or why it could not be read.
+    File(io::Result<Digest>),
+}
 
 /// What a path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +115,13 @@ pub trait World: Sync {
     }
     /// The digest of a file's content. A file whose size and times are unchanged is not read again.
     fn digest(&self, path: &Utf8Path) -> io::Result<Digest>;
+    /// What is at a path, symbolic links followed; nothing if there is nothing.
+    fn look(&self, path: &Utf8Path) -> Option<Looked> {
+        match self.kind(path).ok()? {
+            Kind::Folder => Some(Looked::Folder),
+            Kind::File(_) | Kind::Other => Some(Looked::File(self.digest(path))),
+        }
+    }
     /// The files that a pattern matches, sorted, relative to the root; ignored ones (.gitignore) left out.
     fn files(&self, glob: &Glob) -> io::Result<Vec<Utf8PathBuf>>;
     /// The version that this program gave when it was last asked, if it is still the same file.

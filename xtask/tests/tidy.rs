@@ -26,6 +26,7 @@ const TOP: &[&str] = &[
     "README.md",
     "SECURITY.md",
     "STATUS.md",
+    "bench",
     "docker",
     "docs",
     "helm",

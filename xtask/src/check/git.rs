@@ -143,9 +143,9 @@ impl GitCheck {
             .0
             .iter()
             .filter(|glob| {
-                !files.iter().any(|file| {
-                    glob.matcher.is_match(file) || Utf8PathBuf::from(file).starts_with(&glob.pattern)
-                })
+                !files
+                    .iter()
+                    .any(|file| glob.is_match(file) || Utf8PathBuf::from(file).starts_with(&glob.pattern))
             })
             .map(|glob| glob.pattern.clone())
             .collect();
@@ -153,8 +153,7 @@ impl GitCheck {
             return Err(Finding::unmet("a file in version control", "none", wording::list(&untracked)));
         }
         let mut looked = 0;
-        for file in files.iter().filter(|file| !self.except.0.iter().any(|glob| glob.matcher.is_match(file)))
-        {
+        for file in files.iter().filter(|file| !self.except.0.iter().any(|glob| glob.is_match(file))) {
             looked += usize::from(self.look_into(file, cx)?);
         }
         Ok(if self.patterns().is_empty() {

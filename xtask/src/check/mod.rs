@@ -237,6 +237,8 @@ pub struct CheckSpec {
     pub within: Option<Duration>,
     /// Look only if this is so.
     pub when: Option<Condition>,
+    /// It looks into the folder that goes away with the attempt, so that it can't be made again.
+    pub transient: bool,
     /// The check.
     pub check: Arc<dyn Check>,
 }
@@ -379,8 +381,10 @@ impl Read for CheckSpec {
         let title = r.key::<Option<String>>(table, "title", &span);
         let within = r.key::<Option<Period>>(table, "within", &span);
         let when = r.key::<Option<Condition>>(table, "when", &span);
+        r.transient = false;
         let check = (kind.read)(table, span, r);
-        Some(Self { title: title?, within: within?.map(|p| p.0), when: when?, check: check? })
+        let transient = std::mem::take(&mut r.transient);
+        Some(Self { title: title?, within: within?.map(|p| p.0), when: when?, transient, check: check? })
     }
 
     fn schema(defs: &mut Defs) -> Json {

@@ -31,6 +31,7 @@ fn verify(global: &Global, args: &EvidenceVerifyArgs, ui: &Ui) -> Result<u8, Fai
     let file = locate(global)?;
     let full =
         file.canonicalize_utf8().map_err(|e| Failure::usage(format!("failed to find `{file}`: {e}")))?;
+    ui.at(full.parent().unwrap_or(&full));
     let home = Home::new(full.parent().unwrap_or(&full));
     let was_under_way = home.running().is_some();
     let chain = chain(&store::text(&home).map_err(Failure::ledger)?);
@@ -47,7 +48,7 @@ fn verify(global: &Global, args: &EvidenceVerifyArgs, ui: &Ui) -> Result<u8, Fai
         }
         ui.json(&value);
     } else {
-        ui.data(&view::evidence(&verified, ui.stdout_colour()));
+        ui.data(&view::evidence(&verified, ui.look()));
     }
     Ok(if verified.intact { exit::DONE } else { exit::FAILED })
 }

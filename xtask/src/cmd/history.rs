@@ -24,7 +24,7 @@ pub fn history(global: &Global, args: &HistoryArgs, ui: &Ui) -> Result<u8, Failu
     let is_asked = |at: Timestamp| since.is_none_or(|since| at >= since);
     let chronicle = store::chronicle(&project.home).map_err(Failure::ledger)?;
     let holder = project.home.running();
-    let look = view::Look::from(ui.stdout_colour());
+    let look = ui.look();
     let flaky = flaky(&chronicle);
     let Some(task) = &args.task else {
         let mut runs = past::runs(&chronicle, holder.as_ref());
@@ -80,7 +80,7 @@ pub fn diff(global: &Global, args: &DiffArgs, ui: &Ui) -> Result<u8, Failure> {
         value["version"] = VERSION.into();
         crate::plain::json(&format!("{value:#}\n"))
     } else {
-        view::diff(&diff, now, ui.stdout_colour())
+        view::diff(&diff, now, ui.look())
     });
     Ok(exit::DONE)
 }

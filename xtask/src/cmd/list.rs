@@ -9,6 +9,7 @@ use super::{locate, open};
 use crate::cli::{Cli, Global};
 use crate::failure::{Failure, exit};
 use crate::ui::Ui;
+use crate::view;
 use crate::wording;
 
 /// No command: what the pipeline is called, and the commands.
@@ -18,9 +19,8 @@ pub fn overview(global: &Global, ui: &Ui) -> Result<u8, Failure> {
         let project = open(global, ui)?;
         let plan = &project.plan;
         text = format!(
-            "{}: {}\n{} in {}\n\n",
-            plan.id,
-            plan.title,
+            "{}{} in {}\n\n",
+            view::wrap(&format!("{}: {}", plan.id, plan.title), 0, ui.look().width),
             wording::plural(plan.tasks.len(), "task"),
             wording::plural(plan.phases.len(), "phase")
         );
@@ -60,25 +60,6 @@ pub fn list(global: &Global, as_json: bool, ui: &Ui) -> Result<u8, Failure> {
         ui.json(&value);
         return Ok(exit::DONE);
     }
-    let mut text = String::new();
-    for phase in &plan.phases {
-        text.push_str(&format!("{} ({})\n", phase.title, phase.id));
-        for ix in &phase.tasks {
-            let task = plan.task(*ix);
-            let needs: Vec<&str> = task.needs.iter().map(|n| plan.task(*n).id.as_str()).collect();
-            let requires: Vec<&str> =
-                task.requires.iter().map(|n| plan.prerequisites[n.0].name.as_str()).collect();
-            let mut notes = Vec::new();
-            if !needs.is_empty() {
-                notes.push(format!("needs {}", wording::ranges(&needs)));
-            }
-            if !requires.is_empty() {
-                notes.push(format!("requires {}", requires.join(", ")));
-            }
-            let notes = if notes.is_empty() { String::new() } else { format!("  [{}]", notes.join("; ")) };
-            text.push_str(&format!("  {} {}{notes}\n", task.id, task.title));
-        }
-    }
-    ui.data(&text);
+    ui.data(&view::list(plan, ui.look()));
     Ok(exit::DONE)
 }

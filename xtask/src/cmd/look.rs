@@ -25,7 +25,7 @@ pub fn status(global: &Global, json: bool, ui: &Ui) -> Result<u8, Failure> {
     if json {
         ui.exactly(&super::report::json(&status)?);
     } else {
-        ui.data(&view::status(&status, ui.stdout_colour()));
+        ui.data(&view::status(&status, ui.look()));
     }
     Ok(exit::DONE)
 }
@@ -65,9 +65,9 @@ pub fn doctor(global: &Global, args: &DoctorArgs, ui: &Ui) -> Result<u8, Failure
         }
         ui.json(&value);
     } else if let Some(assumed) = &assumed {
-        ui.data(&view::assumed(&status, assumed, ui.stdout_colour()));
+        ui.data(&view::assumed(&status, assumed, ui.look()));
     } else {
-        ui.data(&view::doctor(&status, ui.stdout_colour()));
+        ui.data(&view::doctor(&status, ui.look()));
     }
     let unmet = status
         .prerequisites
@@ -86,7 +86,7 @@ pub fn explain(global: &Global, args: &ExplainArgs, ui: &Ui) -> Result<u8, Failu
     if args.json {
         ui.json(&view::explain_json(&status, row));
     } else {
-        ui.data(&view::explain(&status, row, ui.stdout_colour()));
+        ui.data(&view::explain(&status, row, ui.look()));
     }
     Ok(exit::DONE)
 }

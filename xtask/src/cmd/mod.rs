@@ -19,6 +19,7 @@ use crate::pipeline::resolve::{Hidden, SIZE_LIMIT, hidden};
 use crate::pipeline::{Plan, resolve_here};
 use crate::redact::SHORTEST;
 use crate::secrets::{self, Secret, Secrets};
+use crate::timings;
 use crate::ui::{Colour, Ui};
 use crate::wording;
 
@@ -34,6 +35,7 @@ mod report;
 mod run;
 mod selftest;
 mod service;
+mod settled;
 mod verify;
 mod wait;
 
@@ -65,6 +67,7 @@ impl Project {
 /// Does what the command line says; the result is the exit code.
 pub fn run(cli: Cli, ui: &Ui) -> Result<u8, Failure> {
     let global = &cli.global;
+    global.timings.iter().cloned().for_each(timings::to);
     match cli.command {
         None => list::overview(global, ui),
         Some(Command::Run(args)) => run::run(global, &args, run::Mode::All, ui),
@@ -104,6 +107,7 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         merged.file = call.global.file.clone().or(merged.file);
         merged.set.extend(call.global.set.iter().cloned());
         merged.profile = call.global.profile.clone().or(merged.profile);
+        call.global.timings.iter().cloned().for_each(timings::to);
     }
     let other =
         call.as_ref().ok().map(|c| (c.global.color, c.global.ci)).filter(|own| *own != Default::default());
@@ -112,6 +116,11 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         ui.again(colour, if ci == Choice::Auto { merged.ci } else { ci })
     });
     let ui = other.as_ref().unwrap_or(ui);
+    let settled = match call.as_ref().ok().map(|call| run::settled(&merged, &call.run, ui)) {
+        Some(Ok(code)) => return Ok(code),
+        Some(Err(settled)) => settled,
+        None => None,
+    };
     let project = match open(&merged, ui) {
         Ok(project) => project,
         Err(failure) => {
@@ -126,7 +135,7 @@ fn pipeline(global: &Global, words: &[String], ui: &Ui) -> Result<u8, Failure> {
         return Err(unknown_command(name, Some(&project.plan.id)));
     }
     match call {
-        Ok(call) => run::run_project(&project, &call.run, run::Mode::All, ui),
+        Ok(call) => run::run_project(&project, &call.run, run::Mode::All, settled, ui),
         Err(error) => {
             // It quotes the call, in which a secret may stand.
             let text = error.render();
@@ -178,6 +187,7 @@ pub fn here() -> Result<Utf8PathBuf, Failure> {
 
 /// Finds and reads the pipeline. Its mistakes are shown, all of them.
 pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
+    let _span = timings::phase("read the plan");
     let path = locate(global)?;
     let overrides = overrides(global)?;
     let environment = environment();
@@ -192,6 +202,9 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
         .map_err(|e| failed(&format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;
     let full = path.canonicalize_utf8().map_err(|e| failed(&e))?;
     let root = full.parent().map(Utf8Path::to_owned).unwrap_or_default();
+    let home = Home::new(&root);
+    // Meanwhile the plan is read.
+    home.read_ahead();
     let shown =
         here().ok().and_then(|here| full.strip_prefix(&here).ok().map(Utf8Path::to_owned)).unwrap_or(path);
     let source = Source { path: shown, text };
@@ -199,7 +212,8 @@ pub fn open(global: &Global, ui: &Ui) -> Result<Project, Failure> {
         Ok(mut plan) => {
             let too_short = learn(&mut plan, &root, ui.secrets());
             plan.profile = global.profile.as_ref().map(|name| find_profile(&plan, name)).transpose()?;
-            Ok(Project { plan: Arc::new(plan), home: Home::new(&root), root, source, too_short })
+            ui.at(&root);
+            Ok(Project { plan: Arc::new(plan), home, root, source, too_short })
         }
         Err(problems) => {
             learn_hidden(&hidden(&source.text, &overrides, &environment), &root, ui.secrets());

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::settled::Settled;
 use super::{Project, find_phase, find_task, git, open};
 use crate::cli::{Global, RunArgs};
 use crate::drive::{self, Asked, Inbox, Known, News, Ran, Run};
@@ -11,16 +12,17 @@ use crate::exec::{Instance, Listener, Room, Signalled};
 use crate::failure::{Failure, exit};
 use crate::ids::TaskIx;
 use crate::ledger::event::{Event, RunEnded};
+use crate::ledger::history::Health;
 use crate::ledger::store::{Ledger, Refused, Withheld, health_notes};
 use crate::ledger::{History, store};
 use crate::pipeline::Plan;
 use crate::pipeline::policy::Policy;
-use crate::plain;
 use crate::status::{self, Reason, Row, State, Status, Summary};
+use crate::timings;
 use crate::ui::Ui;
 use crate::view;
 use crate::wait::Watcher;
-use crate::wording;
+use crate::world::trace::Trace;
 use crate::world::{Real, Remembered, Stamp, World as _};
 
 /// What is asked for if no task is named.
@@ -34,23 +36,45 @@ pub enum Mode {
 
 /// Reads the pipeline and runs it.
 pub fn run(global: &Global, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, Failure> {
-    run_project(&open(global, ui)?, args, mode, ui)
+    match settled(global, args, ui) {
+        Ok(code) => Ok(code),
+        Err(settled) => run_project(&open(global, ui)?, args, mode, settled, ui),
+    }
+}
+
+/// Looks whether the last call found nothing to do and nothing has changed since; then this one is over.
+pub fn settled(global: &Global, args: &RunArgs, ui: &Ui) -> Result<u8, Option<Settled>> {
+    if args.dry_run || args.json { Err(None) } else { Settled::again(global, ui) }
 }
 
 /// Runs a pipeline that was read.
-pub fn run_project(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8, Failure> {
+pub fn run_project(
+    project: &Project,
+    args: &RunArgs,
+    mode: Mode,
+    settled: Option<Settled>,
+    ui: &Ui,
+) -> Result<u8, Failure> {
     if args.dry_run {
         return dry_run(project, args, mode, ui);
     }
     // A call that is wrong leaves nothing behind, not even an empty ledger.
     choose(&project.plan, &History::default(), args, mode)?;
     super::warn_of_short_secrets(project, ui);
-    let session = Session::new(project, ui);
+    let mut session = Session::new(project, ui);
+    if settled.is_some() {
+        session.world = session.world.traced();
+    }
     let opened = session.open()?;
     let asked = choose(&project.plan, &opened.history, args, mode)?;
-    let pass = session.pass(opened, asked, args, Vec::new(), None);
-    tell(project, &pass.ran, pass.ran.started, &pass.asked.selected, args, ui);
+    follow(&project.plan, args, &asked, ui);
+    let mut pass = session.pass(opened, asked, args, Vec::new(), None);
+    let started = pass.ran.started;
+    let lines = tell(project, &mut pass.ran, started, &pass.asked.selected, args, ui);
     super::service::tell(project, &pass.ran, &pass.asked.selected, &session.world, ui);
+    if let (Some(settled), Some(asked)) = (settled, pass.found_nothing(project, ui)) {
+        settled.keep(asked, &session.world, &lines);
+    }
     pass.trouble.map_or(Ok(pass.code), Err)
 }
 
@@ -86,23 +110,40 @@ pub(super) struct Pass {
     pub(super) ledger: Option<Stamp>,
     /// What could not be written.
     pub(super) trouble: Option<Failure>,
+    /// What was asked of the outside, if that was noted.
+    trace: Option<Trace>,
+}
+
+impl Pass {
+    /// What was asked of the outside, if nothing was to be done, recorded or written.
+    fn found_nothing(&mut self, project: &Project, ui: &Ui) -> Option<Trace> {
+        let nothing = self.code == exit::DONE
+            && self.trouble.is_none()
+            && !self.ran.recorded
+            && self.ran.history.health == Health::default()
+            && project.plan.report.is_none()
+            && project.too_short.is_empty()
+            && !ui.secrets().any();
+        self.trace.take().filter(|_| nothing)
+    }
 }
 
 impl<'a> Session<'a> {
     /// Listens for signals from now on.
     pub(super) fn new(project: &'a Project, ui: &'a Ui) -> Self {
         let room = Arc::new(Room::new());
+        let _span = timings::phase("read what is known of files");
         let remembered = Remembered::load(&project.home.digests());
         let inbox = Inbox::new();
         let is_waiting = Arc::new(AtomicBool::new(false));
-        let (news, waits) = (inbox.sender(), Arc::clone(&is_waiting));
+        let (news, waits, talk) = (inbox.sender(), Arc::clone(&is_waiting), ui.talk());
         let listener = room.listen(move |signal| {
             match signal {
-                Signalled::First(_) if waits.load(Ordering::SeqCst) => eprintln_quietly("stopped waiting"),
-                Signalled::First(_) => eprintln_quietly(
-                    "stopping: tasks under way are ended and cleaned up; once more to kill them at once",
-                ),
-                Signalled::Second(_) => eprintln_quietly("killing everything"),
+                Signalled::First(_) if waits.load(Ordering::SeqCst) => talk.say("stopped waiting"),
+                Signalled::First(_) => {
+                    talk.say("stopping: what is under way is ended and cleaned up; once more to kill it");
+                }
+                Signalled::Second(_) => talk.say("killing everything"),
             }
             // After the line: who waits ends the process.
             let _ = news.send(News::Signal);
@@ -174,6 +215,7 @@ impl<'a> Session<'a> {
             watcher,
         };
         let mut ran = drive::drive(run, &asked);
+        let trace = world.take_trace();
         let code = match ran.log_failure {
             Some(_) => exit::LEDGER,
             None => exit_code(&ran, &asked, args, &self.room),
@@ -192,12 +234,15 @@ impl<'a> Session<'a> {
             };
             ran.ledger_failure = pruned.and_then(|()| ledger.append(self.world.now(), None, &ended)).err();
         }
+        let span = timings::phase("write what is known of files");
         self.world.remember(&project.home.digests(), self.ui.secrets());
+        drop(span);
         // Nobody else writes as long as it is open.
         let stamp = self.world.stamp(&project.home.ledger());
         let closed = ledger.close();
         // Read back: a report is made of what is on disk, and of nothing that only this run remembers.
-        let read = if ran.recorded { Some(store::read(&project.home)) } else { None };
+        let is_reported = project.plan.report.is_some() || args.json || self.ui.service().is_some();
+        let read = (ran.recorded && is_reported).then(|| store::read(&project.home));
         let reported = match read.transpose() {
             Ok(history) => {
                 ran.history = history.unwrap_or(ran.history);
@@ -214,14 +259,9 @@ impl<'a> Session<'a> {
             Err(Failure::ledger(error)
                 .hint("take it out of the name; or, if it is no secret, name it under `plain`"))
         });
-        Pass { ran, asked, code, ledger: stamp, trouble: kept.and(written).and(reported).err() }
+        let trouble = kept.and(written).and(reported).err();
+        Pass { ran, asked, code, ledger: stamp, trouble, trace }
     }
-}
-
-/// A signal may come while the live view draws; its line is talk, and nobody is told if it can't be printed.
-fn eprintln_quietly(line: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 pub(super) fn refusal(project: &Project, refused: Refused) -> Failure {
@@ -246,6 +286,9 @@ pub(super) fn refusal(project: &Project, refused: Refused) -> Failure {
 /// The tasks that are asked for, and all that they stand on.
 pub(super) fn choose(plan: &Plan, history: &History, args: &RunArgs, mode: Mode) -> Result<Asked, Failure> {
     let mut named = vec![false; plan.tasks.len()];
+    if let Some(id) = &args.follow {
+        find_task(plan, id)?;
+    }
     for id in &args.task {
         named[find_task(plan, id)?.0] = true;
     }
@@ -265,6 +308,15 @@ pub(super) fn choose(plan: &Plan, history: &History, args: &RunArgs, mode: Mode)
         args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, std::num::NonZero::get);
     let tried = vec![false; named.len()];
     Ok(Asked { selected, named, force: args.force, fail_fast: args.fail_fast, jobs, tried })
+}
+
+/// Shows the log of the task that is to be followed, if there is one.
+pub(super) fn follow(plan: &Plan, args: &RunArgs, asked: &Asked, ui: &Ui) {
+    let Some(id) = &args.follow else { return };
+    let is_asked = plan.find(id).is_some_and(|ix| asked.selected[ix.0]);
+    if ui.follow(id) && !is_asked {
+        ui.warn(&format!("`{id}` can't be followed: it is not among what was asked for"));
+    }
 }
 
 /// One number for what became of everything that was asked for.
@@ -292,32 +344,48 @@ pub(super) fn write_report(
     ui: &Ui,
 ) -> Result<(), Failure> {
     let Some(path) = &project.plan.report else { return Ok(()) };
+    let _span = timings::phase("write the report");
     let observed = drive::recall(&project.plan, history, world);
     let status = status::status(&project.plan, history, &observed);
     let text = super::report::committable(project, history, status, ui)?;
     super::report::write(&project.root.join(path), &text)
 }
 
-/// The last lines: what there is, what is in the way, and what to do next.
-pub(super) fn tell(project: &Project, ran: &Ran, started: usize, selected: &[bool], args: &RunArgs, ui: &Ui) {
-    let observed = &ran.observed;
-    let status = status::status(&project.plan, &ran.history, &full(project, observed, &ran.history));
-    let status = ui.secrets().veiled(status);
+/// Says the last lines: what there is, what is in the way, and what to do next. Returns them.
+pub(super) fn tell(
+    project: &Project,
+    ran: &mut Ran,
+    started: usize,
+    selected: &[bool],
+    args: &RunArgs,
+    ui: &Ui,
+) -> Vec<String> {
+    let _span = timings::phase("tell");
+    let asked = Summary::of(ran.rows.iter().enumerate().filter(|(i, _)| selected[*i]).map(|(_, row)| row));
+    let observed = full(project, &ran.observed, &ran.history);
+    let plan = &project.plan;
+    // Where nothing else is known, the states are those that were found.
+    let known = !args.json && observed.prerequisites == ran.observed.prerequisites;
+    let mut status = match known {
+        true => status::of_rows(plan, &ran.history, &observed, ran.rows.clone()),
+        false => status::status(plan, &ran.history, &observed),
+    };
     if args.json {
-        if let Ok(text) = super::report::json(&status) {
+        if let Ok(text) = super::report::json(&ui.secrets().veiled(status)) {
             ui.exactly(&text);
         }
-        return;
+        return Vec::new();
     }
-    let rows: Vec<&Row> = ran.rows.iter().enumerate().filter(|(i, _)| selected[*i]).map(|(_, r)| r).collect();
-    for line in
-        view::closing(&status, &Summary::of(rows.iter().copied()), started, ui.stderr_colour()).lines()
-    {
-        ui.say(line);
-    }
-    if let Some(path) = &project.plan.report {
-        ui.say(&format!("report: {path}"));
-    }
+    // Nothing is said of the others, so nothing has to be hidden in them.
+    status.tasks.retain(|row| !row.state.satisfies());
+    let status = ui.secrets().veiled(status);
+    let look = ui.talk_look();
+    let closing = view::closing(&status, &asked, started, look);
+    let mut lines: Vec<String> = closing.lines().map(str::to_owned).collect();
+    let report = project.plan.report.iter();
+    lines.extend(report.map(|path| look.with_file(&format!("report: {path}"), path)));
+    lines.iter().for_each(|line| ui.say(line));
+    lines
 }
 
 /// What a run observed, with what is on record where it did not look.
@@ -348,7 +416,10 @@ fn dry_run(project: &Project, args: &RunArgs, mode: Mode, ui: &Ui) -> Result<u8,
         let value = serde_json::json!({ "version": status::VERSION, "would_run": ids, "status": status });
         ui.json(&value);
     } else {
-        ui.data(&dry_run_text(&project.plan, &status, &asked, &runs));
+        let is_left = |ix: &TaskIx| asked.selected[ix.0] && !runs.contains(ix);
+        let left = project.plan.all().filter(is_left).map(|ix| &status.tasks[ix.0]);
+        let left: Vec<&Row> = left.filter(|row| !row.state.satisfies()).collect();
+        ui.data(&view::dry_run(&project.plan, &status, &runs, &left, ui.look()));
     }
     let left = project
         .plan
@@ -373,36 +444,6 @@ fn would_run(plan: &Plan, status: &Status, asked: &Asked) -> Vec<TaskIx> {
             plan.task(*ix).needs.iter().all(|n| out.contains(n) || status.tasks[n.0].state.satisfies());
         if asked.selected[ix.0] && open && !own && needs {
             out.push(*ix);
-        }
-    }
-    out
-}
-
-fn dry_run_text(plan: &Plan, status: &Status, asked: &Asked, runs: &[TaskIx]) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::new();
-    let _ = writeln!(out, "would run {}:", wording::plural(runs.len(), "task"));
-    for ix in runs {
-        let (task, row) = (plan.task(*ix), &status.tasks[ix.0]);
-        let why = |r: &Reason| format!(" ({}: {})", row.state.name(), plain::line(&r.to_string()));
-        let why = row.because.first().map_or_else(String::new, why);
-        let _ = writeln!(out, "  {} {}{why}", task.id, task.title);
-        for step in &task.run {
-            let _ = writeln!(out, "      $ {}", step.line);
-        }
-    }
-    let left: Vec<&Row> = plan
-        .all()
-        .filter(|ix| asked.selected[ix.0] && !runs.contains(ix))
-        .map(|ix| &status.tasks[ix.0])
-        .filter(|r| !r.state.satisfies())
-        .collect();
-    if !left.is_empty() {
-        let _ = writeln!(out, "would leave {}:", wording::plural(left.len(), "task"));
-        for row in left {
-            let why: Vec<String> = row.because.iter().map(|r| plain::line(&r.to_string())).collect();
-            let why = why.join("; ");
-            let _ = writeln!(out, "  {} {} is {}: {why}", row.id, row.title, row.state.name());
         }
     }
     out

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
-use indicatif::TermLike;
 use jiff::Timestamp;
 
 use crate::cli::{EmitArgs, Selftest};
@@ -22,7 +21,7 @@ use crate::ledger::event::{self, FailureKind};
 use crate::redact::{MASK, STANDARD, URL_SAFE, base64, percent};
 use crate::report::FORMATS;
 use crate::secrets::{Secret, Secrets};
-use crate::ui::{LogEnd, Ui};
+use crate::ui::{LogEnd, Terminal, Ui};
 use crate::wording;
 
 /// Longer than any of the calls takes.
@@ -137,7 +136,7 @@ impl Sink {
 fn redaction(ui: &Ui) -> anyhow::Result<u8> {
     let mut canaries = Canary::all();
     let folder = Folder::new()?;
-    let mut sinks = vec![Sink::new("the live view", live_view(&canaries))];
+    let mut sinks = live_view(&folder, &canaries)?;
     sinks.extend(declared(&folder, &canaries)?);
     sinks.extend(undeclared(&folder, &canaries)?);
     let name =
@@ -165,17 +164,25 @@ fn redaction(ui: &Ui) -> anyhow::Result<u8> {
     Ok(exit::DONE)
 }
 
-/// What a person would see on a terminal.
-fn live_view(canaries: &[Canary]) -> String {
+/// What a person would see on a terminal, the logs of two tasks that run included: one is followed.
+fn live_view(folder: &Folder, canaries: &[Canary]) -> anyhow::Result<Vec<Sink>> {
     let secret = |c: &Canary| Secret { whose: c.kind.to_owned(), value: c.value.clone(), named: true };
     let screen = Screen::default();
     let ui = Ui::on(Box::new(screen.clone()), Secrets::new(canaries.iter().map(secret)));
-    ui.probing(1);
+    let [shown, followed] = ["shown.log", "followed.log"].map(|name| folder.root.join(name));
+    ui.follow("followed");
+    let asking = ui.probing(1);
     ui.begin(canaries.len(), 0);
     for Canary { value, .. } in canaries {
-        ui.started(value, value);
+        // In the log that is still written the value is begun only.
+        let begun: String = value.chars().take(value.chars().count() - 2).collect();
+        fs::write(&shown, format!("shown {begun}"))?;
+        fs::write(&followed, format!("followed {value}\n"))?;
+        ui.started(value, value, &shown);
+        ui.started("followed", value, &followed);
         ui.say(value);
         ui.warn(value);
+        ui.talk().say(value);
         let failure = event::Failure {
             kind: FailureKind::Command,
             what: value.clone(),
@@ -188,11 +195,18 @@ fn live_view(canaries: &[Canary]) -> String {
             at: Timestamp::UNIX_EPOCH,
         };
         ui.failed(value, value, LIMIT, Some(&failure), &end);
-        ui.passed(value, value, LIMIT);
+        ui.passed("followed", value, LIMIT);
         ui.interrupted(value, value, LIMIT);
     }
+    drop(asking);
     ui.end();
-    screen.text()
+    let text = screen.text();
+    let lines_with = |words: &str| text.lines().filter(|line| line.contains(words)).collect::<String>();
+    Ok(vec![
+        Sink::new("what a task in the live view prints", lines_with("shown ")),
+        Sink::new("a log that is followed", lines_with("followed ")),
+        Sink::new("the live view", text),
+    ])
 }
 
 /// A terminal that keeps everything that was ever written to it.
@@ -205,35 +219,13 @@ impl Screen {
     }
 }
 
-impl TermLike for Screen {
-    fn width(&self) -> u16 {
-        200
+impl Terminal for Screen {
+    fn size(&self) -> (usize, usize) {
+        (200, 50)
     }
-    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn write_line(&self, text: &str) -> io::Result<()> {
-        self.write_str(text)?;
-        self.write_str("\n")
-    }
-    fn write_str(&self, text: &str) -> io::Result<()> {
+
+    fn write(&mut self, text: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_str(text);
-        Ok(())
-    }
-    fn clear_line(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -244,6 +236,7 @@ const CALLS: &[(&str, u8, bool)] = &[
     ("run --dry-run", exit::BLOCKED, true),
     ("run --dry-run --json", exit::BLOCKED, true),
     ("run", exit::FAILED, true),
+    ("resume --follow leaks", exit::FAILED, true),
     ("--set planned=ONE resume --json", exit::FAILED, true),
     ("report --check", exit::DONE, false),
     ("status", exit::DONE, true),
@@ -262,6 +255,7 @@ const CALLS: &[(&str, u8, bool)] = &[
     ("explain leaks --json", exit::DONE, true),
     ("explain VALUE", exit::USAGE, true),
     ("log leaks", exit::DONE, true),
+    ("log leaks --follow", exit::DONE, true),
     ("log leaks --json", exit::DONE, true),
     ("log taken", exit::DONE, true),
     ("verify", exit::DONE, false),

@@ -89,7 +89,7 @@ pub fn verify(global: &Global, args: &VerifyArgs, ui: &Ui) -> Result<u8, Failure
         let value = serde_json::json!({ "version": status::VERSION, "tasks": out });
         ui.json(&value);
     } else {
-        ui.data(&view::verified(&out, ui.stdout_colour()));
+        ui.data(&view::verified(&out, ui.look()));
     }
     Ok(code)
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::open;
-use super::run::{Mode, Opened, Pass, Session, choose, tell};
+use super::run::{Mode, Opened, Pass, Session, choose, follow, tell};
 use crate::cli::{Global, RunArgs};
 use crate::drive::{Asked, Known, News};
 use crate::exec::Cause;
@@ -63,11 +63,11 @@ pub fn resume(global: &Global, args: &RunArgs, limit: Option<Duration>, ui: &Ui)
     // Ends the questions that are under way, so that nothing is left behind.
     session.room.cancel(Cause::Caller);
     drop(watcher);
-    let Some(pass) = last? else {
+    let Some(mut pass) = last? else {
         // Another run was under way all the time.
         return Ok(signal.unwrap_or(crate::failure::exit::BLOCKED));
     };
-    tell(&project, &pass.ran, started, &pass.asked.selected, args, ui);
+    tell(&project, &mut pass.ran, started, &pass.asked.selected, args, ui);
     super::service::tell(&project, &pass.ran, &pass.asked.selected, &session.world, ui);
     pass.trouble.map_or(Ok(signal.unwrap_or(pass.code)), Err)
 }
@@ -174,6 +174,7 @@ impl Waiting<'_> {
         asked.selected = plan.closure(plan.all().filter(|ix| asked.named[ix.0]));
         asked.tried.clone_from(&self.tried);
         self.named.clone_from(&asked.named);
+        follow(plan, self.args, &asked, self.ui);
         let known: Vec<Option<Known>> = (self.answers.iter().zip(&self.fresh))
             .map(|(probe, fresh)| probe.clone().map(|probe| Known { probe, fresh: *fresh }))
             .collect();
@@ -256,11 +257,11 @@ impl Waiting<'_> {
     }
 
     /// Says what is waited for, if that is not what was said last.
-    fn say(&mut self, waits: &Waits) -> crate::ui::Waiting {
+    fn say(&mut self, waits: &Waits) -> crate::ui::Doing {
         let plan = &self.session.project.plan;
         if self.shown.is_news(&waits.items) {
             let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
-            let text = view::waiting(plan, waits, left, self.ui.stderr_colour());
+            let text = view::waiting(plan, waits, left, self.ui.talk_look());
             text.lines().for_each(|line| self.ui.say(line));
             self.shown.waits.items.clone_from(&waits.items);
             self.shown.verdicts.extend(waits.items.iter().map(|wait| (wait.need, wait.verdict)));

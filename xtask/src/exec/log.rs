@@ -15,7 +15,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use duct::Expression;
 
 use super::platform;
-use crate::redact::{LONGEST_KEY, Redactor};
+use crate::redact::{self, LONGEST_KEY, LONGEST_OPENING, Redactor};
 use crate::secrets::Secrets;
 
 /// A log file that is being written.
@@ -237,6 +237,9 @@ fn find_mark(bytes: &[u8], mark: &[u8]) -> usize {
 ///
 /// If the file cannot be read or written.
 pub fn seal(path: &Utf8Path, secrets: &Secrets) -> io::Result<()> {
+    if !secrets.any() && !may_hold_credential(path)? {
+        return Ok(());
+    }
     let mut reader = File::open(path)?;
     let mut rewrite =
         Rewrite { path, writer: None, n_read: 0, n_written: 0, original: Vec::new(), masked: Vec::new() };
@@ -255,6 +258,29 @@ pub fn seal(path: &Utf8Path, secrets: &Secrets) -> io::Result<()> {
     }
     rewrite.put(stream.finish())?;
     rewrite.end()
+}
+
+/// False if there is certainly no well-known credential in a file: told at the speed of reading it.
+fn may_hold_credential(path: &Utf8Path) -> io::Result<bool> {
+    let mut reader = File::open(path)?;
+    let mut block = vec![0; 256 << 10];
+    let mut kept = 0;
+    loop {
+        match reader.read(&mut block[kept..]) {
+            Ok(0) => return Ok(false),
+            Ok(n_read) => {
+                let end = kept + n_read;
+                if redact::may_hold_credential(&block[..end]) {
+                    return Ok(true);
+                }
+                // The beginning of one may have been cut.
+                kept = end.min(LONGEST_OPENING - 1);
+                block.copy_within(end - kept..end, 0);
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// A file that is written over, from the place on at which it has to be another, and nowhere before it was read.
@@ -339,7 +365,7 @@ pub fn tail(path: &Utf8Path, n_lines: usize, max_bytes: u64) -> Vec<String> {
 }
 
 /// The last bytes of a file, and whether there are others before them.
-fn read_end(path: &Utf8Path, max_bytes: u64) -> io::Result<(Vec<u8>, bool)> {
+pub(super) fn read_end(path: &Utf8Path, max_bytes: u64) -> io::Result<(Vec<u8>, bool)> {
     let mut file = File::open(path)?;
     let start = file.metadata()?.len().saturating_sub(max_bytes);
     file.seek(SeekFrom::Start(start))?;
@@ -349,7 +375,7 @@ fn read_end(path: &Utf8Path, max_bytes: u64) -> io::Result<(Vec<u8>, bool)> {
 }
 
 /// A line as a terminal would leave it, as far as that is text.
-fn plain(line: &str) -> String {
+pub(super) fn plain(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut returned = false;
     let mut characters = line.chars();
@@ -524,6 +550,20 @@ mod tests {
         check_seal(short.as_bytes(), masked.as_bytes());
         let long = "s3cr3t-value and more\n".repeat(20_000);
         check_seal(long.as_bytes(), long.replace("s3cr3t-value", "***").as_bytes());
+    }
+
+    /// Where nothing is declared, only the beginnings of well-known credentials are looked for at first.
+    #[test]
+    fn a_credential_is_found_wherever_the_reading_is_cut() {
+        let token = format!("{}_{}", ["gh", "p"].concat(), "a1".repeat(20));
+        for n_before in (256 << 10) - 8..(256 << 10) + 2 {
+            let (_folder, path) = place();
+            let before = format!("{}\n", "x".repeat(n_before - 1));
+            std::fs::write(&path, format!("{before}{token}\nafter\n")).unwrap();
+            seal(&path, &Secrets::default()).unwrap();
+            let sealed = std::fs::read_to_string(&path).unwrap();
+            assert!(sealed == format!("{before}***\nafter\n"), "{n_before}");
+        }
     }
 
     #[test]

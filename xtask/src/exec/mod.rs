@@ -21,6 +21,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the room in which children are started")]
 
+mod follow;
 mod log;
 mod signals;
 mod supervise;
@@ -38,6 +39,7 @@ use std::time::{Duration, Instant};
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
+pub use self::follow::{Follow, Lines, last_line};
 pub use self::log::{Log, digest, seal, tail};
 pub use self::signals::{Cause, Listener, Signalled};
 pub use self::supervise::Room;
@@ -138,6 +140,17 @@ pub fn private(options: &mut std::fs::OpenOptions) {
 /// Makes the folder that it makes accessible to its owner only, where there are such folders.
 pub fn private_folder(builder: &mut std::fs::DirBuilder) {
     platform::private_folder(builder);
+}
+
+#[cfg(unix)]
+pub use std::os::fd::AsFd as Stream;
+#[cfg(windows)]
+pub use std::os::windows::io::AsHandle as Stream;
+
+/// Columns and rows of the terminal behind a stream of this process; nothing if there is none.
+pub fn terminal_size(stream: &impl Stream) -> Option<(usize, usize)> {
+    let (columns, rows) = platform::terminal_size(stream)?;
+    (columns > 0 && rows > 0).then_some((columns.into(), rows.into()))
 }
 
 /// Which process this is, so that a dead holder of a lock is told from a live one even when its

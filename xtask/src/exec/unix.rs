@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -86,6 +87,16 @@ fn scratch_in(folder: &Path) -> io::Result<File> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Columns and rows.
+pub(super) fn terminal_size(stream: &impl AsFd) -> Option<(u16, u16)> {
+    // SAFETY: all zeros is a valid winsize, and the call writes to nothing else. The descriptor is open.
+    unsafe {
+        let mut size: libc::winsize = std::mem::zeroed();
+        let answer = libc::ioctl(stream.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size);
+        (answer == 0).then_some((size.ws_col, size.ws_row))
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::windows::fs::OpenOptionsExt;
+use std::os::windows::io::AsHandle;
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -45,6 +46,11 @@ pub(super) fn scratch() -> io::Result<File> {
             result => return result,
         }
     }
+}
+
+/// Columns and rows.
+pub(super) fn terminal_size(stream: &impl AsHandle) -> Option<(u16, u16)> {
+    terminal_size::terminal_size_of(stream.as_handle()).map(|(columns, rows)| (columns.0, rows.0))
 }
 
 pub(super) fn signal_of(_: ExitStatus) -> Option<i32> {

@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -22,6 +22,7 @@ use crate::exec::{self, Instance};
 use crate::ids::Digest;
 use crate::secrets::Secrets;
 use crate::since::Point;
+use crate::timings;
 
 /// A record is on disk at most this long after it was written. Many short tasks share a sync.
 pub const SYNC_DELAY: Duration = Duration::from_millis(100);
@@ -34,12 +35,58 @@ const NAMELESS: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Home {
     root: Utf8PathBuf,
+    /// The ledger, as far as somebody has begun to read it: see [`Home::read_ahead`].
+    ahead: Arc<Mutex<Option<JoinHandle<Option<Ahead>>>>>,
+}
+
+/// A ledger that was read before it was needed.
+#[derive(Debug)]
+struct Ahead {
+    /// Size and time of the file before it was read.
+    stamp: (u64, SystemTime),
+    history: History,
+}
+
+impl Ahead {
+    /// A ledger that takes longer to read than a thread takes to begin.
+    const WORTH_IT: u64 = 256 << 10;
+
+    fn read(home: &Home) -> Option<Self> {
+        let mut file = File::open(home.ledger()).ok()?;
+        let stamp = stamp(&file)?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).ok()?;
+        Some(Self { stamp, history: fold(&text) })
+    }
+}
+
+fn stamp(file: &File) -> Option<(u64, SystemTime)> {
+    let meta = file.metadata().ok()?;
+    Some((meta.len(), meta.modified().ok()?))
 }
 
 impl Home {
     /// The folder of the pipeline whose root this is.
     pub fn new(root: &Utf8Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), ahead: Arc::default() }
+    }
+
+    /// Begins to read the ledger in a thread, if that is worth it: who needs it soon finds it read, unless it has
+    /// changed meanwhile.
+    pub fn read_ahead(&self) {
+        if fs::metadata(self.ledger()).is_ok_and(|meta| meta.len() >= Ahead::WORTH_IT) {
+            let home = self.clone();
+            let reader = std::thread::Builder::new().name("ledger-ahead".to_owned());
+            let reading = reader.spawn(move || Ahead::read(&home)).ok();
+            *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = reading;
+        }
+    }
+
+    /// What was read ahead, if it is what the file holds now.
+    fn take_ahead(&self, file: &File) -> Option<History> {
+        let reading = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let ahead = reading.join().ok()??;
+        (Some(ahead.stamp) == stamp(file)).then_some(ahead.history)
     }
 
     /// `.xtask`
@@ -70,6 +117,16 @@ impl Home {
     /// Digests of files that were read, by size and times.
     pub fn digests(&self) -> Utf8PathBuf {
         self.dir().join("digests")
+    }
+
+    /// What the last run asked that had nothing to do.
+    pub fn settled(&self) -> Utf8PathBuf {
+        self.dir().join("settled")
+    }
+
+    /// True if somebody runs the pipeline just now, or has left something behind that is to be cleared away.
+    pub fn is_disturbed(&self) -> bool {
+        self.holder().exists() || self.tmp().exists()
     }
 
     /// The folder of an attempt's own, while it lasts. An id that is none of ours (a ledger may come from anywhere)
@@ -135,6 +192,10 @@ pub fn read_to(home: &Home, point: Point) -> anyhow::Result<Option<History>> {
 
 /// Reads the ledger without changing anything.
 pub fn read(home: &Home) -> anyhow::Result<History> {
+    let _span = timings::phase("read the ledger");
+    if let Some(history) = File::open(home.ledger()).ok().and_then(|file| home.take_ahead(&file)) {
+        return Ok(history);
+    }
     text(home).map(|text| fold(&text))
 }
 
@@ -266,13 +327,19 @@ impl Ledger {
             .append(true)
             .open(&path)
             .map_err(io("open the ledger", &path))?;
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(io("read the ledger", &path))?;
-        let history = fold(&text);
+        let _span = timings::phase("read the ledger");
+        let (size, history) = match home.take_ahead(&file) {
+            Some(history) => (file.metadata().map_err(io("read the ledger", &path))?.len(), history),
+            None => {
+                let mut text = Vec::new();
+                file.read_to_end(&mut text).map_err(io("read the ledger", &path))?;
+                (text.len() as u64, fold(&text))
+            }
+        };
         if let Some(newer) = history.health.newer {
             return Err(Refused::Newer(newer));
         }
-        let length = text.len() as u64 - history.health.torn;
+        let length = size - history.health.torn;
         if history.health.torn > 0 {
             file.set_len(length).map_err(io("cut the unfinished last line of", &path))?;
         }

@@ -63,6 +63,8 @@ pub struct Measure {
     pub min: Option<f64>,
     /// It must not be more, in its unit.
     pub max: Option<f64>,
+    /// It comes from the folder that goes away with the attempt, so that it can't be had again.
+    pub transient: bool,
     /// Where it comes from.
     pub source: Arc<dyn Source>,
 }
@@ -288,7 +290,9 @@ impl Read for Measure {
         };
         let name = r.key::<String>(table, "name", &span);
         let unit = r.key::<Unit>(table, "unit", &span);
+        r.transient = false;
         let source = (kind.read)(table, span.clone(), r);
+        let transient = std::mem::take(&mut r.transient);
         let unit = unit?;
         let (min, max) = (read_limit(table, "min", unit, r), read_limit(table, "max", unit, r));
         let (source, min, max) = (source?, min?, max?);
@@ -310,7 +314,7 @@ impl Read for Measure {
             ));
             return None;
         }
-        Some(Self { name: name?, unit, min, max, source })
+        Some(Self { name: name?, unit, min, max, transient, source })
     }
 
     fn schema(defs: &mut Defs) -> Json {

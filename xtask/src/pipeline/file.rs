@@ -11,7 +11,7 @@ use super::line::{Line, Shell};
 use super::policy::{Blocked, ProfileTable};
 use super::read::{
     At, Defs, Glob, InsidePath, Map, OneOrMany, OutsidePath, Pattern, Period, Read, Reader, Record, Switch,
-    Value, described, digest, head, record, record_schema,
+    TMP, Value, described, digest, head, record, record_schema,
 };
 use super::template::Template;
 use crate::check::CheckSpec;
@@ -490,7 +490,7 @@ const COSMETIC: &[&str] = &[
 ];
 
 /// Run-time names that every task knows: the id of the run, and a folder of its own that goes away with the attempt.
-const BUILT_IN: &[&str] = &["run.id", "tmp"];
+const BUILT_IN: &[&str] = &["run.id", TMP];
 
 impl Read for TaskEntry {
     fn read(value: &Value<'_>, r: &mut Reader<'_>) -> Option<Self> {

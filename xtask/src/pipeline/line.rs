@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Value as Json, json};
 
 use super::diagnostic::Diagnostic;
-use super::read::{Defs, Read, Reader, Value};
+use super::read::{Defs, Read, Reader, TMP, Value};
 use super::template::{Scope, Template};
 
 /// Shells that a task may ask for. Their strict modes are on: a failing command ends the script.
@@ -133,6 +133,7 @@ impl Line {
         }
         for name in &r.runtime {
             if named(name) {
+                r.transient |= name == TMP;
                 let (template, _) =
                     Template::parse(&format!("${{{name}}}"), |_| super::template::Name::Runtime);
                 exports.push((env_name(name), template));

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -16,6 +17,9 @@ use super::diagnostic::Diagnostic;
 use super::template::{Name, Template, TemplateError};
 use crate::ids::Digest;
 use crate::wording;
+
+/// The name of a folder of the attempt's own, which goes away with it.
+pub const TMP: &str = "tmp";
 
 /// A value of the document with its place.
 pub type Value<'i> = Spanned<DeValue<'i>>;
@@ -40,10 +44,12 @@ pub struct Reader<'s> {
     pub shell: Option<super::line::Shell>,
     /// Paths of the task that is being read may lead out of the folder of the file.
     pub outside: bool,
+    /// The folder that goes away with an attempt was named since this was last taken.
+    pub transient: bool,
     /// Declared facts.
     pub facts: BTreeSet<String>,
     /// The key that is being read, for messages.
-    key: String,
+    key: &'static str,
 }
 
 /// A type that reads itself from a value.
@@ -99,8 +105,9 @@ impl<'s> Reader<'s> {
             used: BTreeSet::new(),
             shell: None,
             outside: false,
+            transient: false,
             facts: BTreeSet::new(),
-            key: String::new(),
+            key: "",
         }
     }
 
@@ -124,10 +131,10 @@ impl<'s> Reader<'s> {
     }
 
     /// Reads one key of a table.
-    pub fn key<T: Read>(&mut self, table: &DeTable<'_>, key: &str, span: &Range<usize>) -> Option<T> {
+    pub fn key<T: Read>(&mut self, table: &DeTable<'_>, key: &'static str, span: &Range<usize>) -> Option<T> {
         match table.get(key) {
             Some(value) => {
-                let outer = std::mem::replace(&mut self.key, key.to_owned());
+                let outer = std::mem::replace(&mut self.key, key);
                 let read = T::read(value, self);
                 self.key = outer;
                 read
@@ -175,12 +182,14 @@ impl<'s> Reader<'s> {
         span: &Range<usize>,
         escape: impl Fn(String) -> String,
     ) -> Option<Template> {
-        let (vars, runtime, used) = (&self.vars, &self.runtime, &mut self.used);
+        let (vars, runtime, used, transient) =
+            (&self.vars, &self.runtime, &mut self.used, &mut self.transient);
         let (template, errors) = Template::parse(text, |name| {
             if let Some(value) = vars.get(name) {
                 used.insert(name.to_owned());
                 Name::Static(escape(value.clone()))
             } else if runtime.contains(name) {
+                *transient |= name == TMP;
                 Name::Runtime
             } else {
                 Name::Unset
@@ -793,24 +802,51 @@ impl Read for OutsidePath {
 }
 
 /// A glob over the files of the repository, such as `docker/backend/**`; relative to the root.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Glob {
     /// As it is written, variables filled in.
     pub pattern: String,
-    /// Compiled; `*` stops at `/`, `**` does not.
-    pub matcher: globset::GlobMatcher,
+    /// What it matches; nothing if it is just a path.
+    parsed: Option<Arc<Parsed>>,
+}
+
+/// A pattern that is compiled when something is matched for the first time: most calls match nothing.
+#[derive(Debug)]
+struct Parsed {
+    glob: globset::Glob,
+    matcher: OnceLock<globset::GlobMatcher>,
+}
+
+/// The same whether it was compiled or not: what a gate stands on is told by this.
+impl std::fmt::Debug for Glob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Glob").field(&self.pattern).finish()
+    }
 }
 
 impl Glob {
-    /// Compiles a pattern.
+    /// Reads a pattern; `*` stops at `/`, `**` does not.
     pub fn new(pattern: &str) -> Result<Self, globset::Error> {
-        let matcher = globset::GlobBuilder::new(pattern).literal_separator(true).build()?.compile_matcher();
-        Ok(Self { pattern: pattern.to_owned(), matcher })
+        let special = pattern.contains(['*', '?', '[', '{', '\\']);
+        let parse = || globset::GlobBuilder::new(pattern).literal_separator(true).build();
+        let parsed = special.then(parse).transpose()?;
+        let parsed = parsed.map(|glob| Arc::new(Parsed { glob, matcher: OnceLock::new() }));
+        Ok(Self { pattern: pattern.to_owned(), parsed })
+    }
+
+    /// Whether it matches a path that is relative to the root.
+    pub fn is_match(&self, path: impl AsRef<std::path::Path>) -> bool {
+        match &self.parsed {
+            None => path.as_ref() == std::path::Path::new(&self.pattern),
+            Some(parsed) => {
+                parsed.matcher.get_or_init(|| parsed.glob.compile_matcher()).is_match(path.as_ref())
+            }
+        }
     }
 
     /// The path, if the pattern is just one: no walk is needed then.
     pub fn as_path(&self) -> Option<&str> {
-        (!self.pattern.contains(['*', '?', '[', '{', '\\'])).then_some(self.pattern.as_str())
+        self.parsed.is_none().then_some(self.pattern.as_str())
     }
 
     /// The folder that everything it matches lies in, as far as the pattern names it.

@@ -18,6 +18,7 @@ use super::read::{At, Map, Reader, Record};
 use super::template::Template;
 use crate::check::CheckSpec;
 use crate::ids::{NeedIx, PhaseIx, TaskIx};
+use crate::timings;
 use crate::wording;
 
 /// The largest file that is read, in bytes: a hundred thousand tasks fit, a bomb does not.
@@ -46,7 +47,9 @@ pub fn resolve_here(
         );
         return Err(vec![Diagnostic::new(0..0, problem)]);
     }
+    let span = timings::phase("parse TOML");
     let (document, errors) = DeTable::parse_recoverable(text);
+    drop(span);
     let mut r = Reader::new(text);
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
@@ -115,7 +118,9 @@ fn read(
         }
     }
     let before = r.problems.len();
+    let span = timings::phase("read the tables");
     let mut file = File::read_table(document, 0..0, r, &[]);
+    drop(span);
     // [vars] was read before; its mistakes are known already.
     if document.get("vars").is_some() {
         let seen: Vec<Diagnostic> = r.problems[..before].to_vec();
@@ -124,6 +129,7 @@ fn read(
         r.problems.extend(later);
     }
     let file = file.take()?;
+    let _span = timings::phase("resolve");
     Resolver::new(&file, r).plan()
 }
 

@@ -1,12 +1,12 @@
 //! The last lines of a run: what there is, what is in the way, what to do next.
 
-use super::{Look, command, mark, style, unquoted, wrap};
+use super::{Look, command, mark, marked, style, unquoted, wrap};
 use crate::report::outline;
-use crate::status::{Row, State, Status, Summary};
+use crate::status::{AttemptRow, Row, State, Status, Summary};
 use crate::wording::plural;
 
 /// `asked` counts the tasks that the run was asked for, `started` those that it started.
-pub fn closing(status: &Status, asked: &Summary, started: usize, look: impl Into<Look>) -> String {
+pub fn closing<'a>(status: &Status, asked: &Summary, started: usize, look: impl Into<Look<'a>>) -> String {
     let look = look.into();
     let mut out = String::new();
     for row in status.tasks.iter().filter(|r| matches!(r.state, State::Failed | State::Interrupted)) {
@@ -29,14 +29,13 @@ pub fn closing(status: &Status, asked: &Summary, started: usize, look: impl Into
 }
 
 /// `✗ T011 failed: exit code 2`, with the log below.
-fn trouble(row: &Row, look: Look) -> String {
+fn trouble(row: &Row, look: Look<'_>) -> String {
     let because =
         row.because.first().map(|reason| format!(": {}", unquoted(&reason.to_string()))).unwrap_or_default();
     let state = look.paint(style(row.state), mark(row.state));
-    let text = wrap(&format!("{} {}{because}", row.id, row.state.name()), 2, look.width);
-    let log =
-        row.attempt.as_ref().map(|a| wrap(&format!("log: {}", a.log), 4, look.width)).unwrap_or_default();
-    format!("{state} {}{log}", text.trim_start())
+    let log = |a: &AttemptRow| look.with_file(&wrap(&format!("log: {}", a.log), 4, look.width), &a.log);
+    let text = marked(&state, &format!("{} {}{because}", row.id, row.state.name()), look.width);
+    text + &row.attempt.as_ref().map(log).unwrap_or_default()
 }
 
 #[cfg(test)]

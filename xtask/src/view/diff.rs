@@ -12,12 +12,13 @@ use crate::ledger::past::RunLine;
 use crate::wording;
 
 /// The two runs, then what differs in states, durations and measurements.
-pub fn diff(diff: &Diff, now: Timestamp, look: impl Into<Look>) -> String {
+pub fn diff<'a>(diff: &Diff, now: Timestamp, look: impl Into<Look<'a>>) -> String {
     let look = look.into();
     let mut out = wrap(&format!("from {}", head(&diff.from, now)), 0, look.width);
     out.push_str(&wrap(&format!("to {}", head(&diff.to, now)), 0, look.width));
     if diff.is_empty() {
-        out.push_str("\nNo state, duration or measurement changed.\n");
+        out.push('\n');
+        out.push_str(&wrap("No state, duration or measurement changed.", 0, look.width));
         return out;
     }
     section(&mut out, "States", diff.states.iter().map(state), look);
@@ -32,7 +33,7 @@ fn head(run: &RunLine, now: Timestamp) -> String {
     parts.join(", ")
 }
 
-fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>, look: Look) {
+fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>, look: Look<'_>) {
     let lines: String = lines.map(|line| wrap(&line, 2, look.width)).collect();
     if !lines.is_empty() {
         let _ = write!(out, "\n{}\n{lines}", look.bold(title));

@@ -22,15 +22,18 @@ const VERDICTS: &[Verdict] = &[
 ];
 
 /// A row for each prerequisite, with what to do about it below; then the counts and the command that helps most.
-pub fn doctor(status: &Status, look: impl Into<Look>) -> String {
+pub fn doctor<'a>(status: &Status, look: impl Into<Look<'a>>) -> String {
     let look = look.into();
     let rows = &status.prerequisites;
     if rows.is_empty() {
         return "No prerequisites are declared.\n".to_owned();
     }
-    let names = rows.iter().map(|r| width(&r.name)).max().unwrap_or_default();
+    let names = rows.iter().map(|r| width(&r.name)).max().unwrap_or_default().min(look.width / 3);
     let mut out: String = rows.iter().map(|row| entry(row, names, look)).collect();
-    let _ = write!(out, "\n{}\n", look.bold(&counts(rows)));
+    out.push('\n');
+    for line in wrap(&counts(rows), 0, look.width).lines() {
+        let _ = writeln!(out, "{}", look.bold(line));
+    }
     match outline::next_remedy(status).or_else(|| outline::next_command(status)) {
         Some((next, why)) => out.push_str(&command(&format!("Next ({})", unquoted(&why)), &next, 0, look)),
         None => out.push_str("Nothing is left to do.\n"),
@@ -39,7 +42,7 @@ pub fn doctor(status: &Status, look: impl Into<Look>) -> String {
 }
 
 /// What would be released if prerequisites were met, by phase, and what would still be held up.
-pub fn assumed(status: &Status, assumed: &Assumed, look: impl Into<Look>) -> String {
+pub fn assumed<'a>(status: &Status, assumed: &Assumed, look: impl Into<Look<'a>>) -> String {
     let look = look.into();
     let names: Vec<&str> = assumed.prerequisites.iter().map(String::as_str).collect();
     let mut out = wrap(
@@ -73,7 +76,7 @@ pub fn assumed(status: &Status, assumed: &Assumed, look: impl Into<Look>) -> Str
     out
 }
 
-fn entry(row: &PrerequisiteRow, names: usize, look: Look) -> String {
+fn entry(row: &PrerequisiteRow, names: usize, look: Look<'_>) -> String {
     // Met without being asked: nobody needs it here, and why says so.
     let unneeded = row.verdict == Some(Verdict::Met) && row.why.is_some();
     let (mark, colour) = match row.verdict {
@@ -84,14 +87,25 @@ fn entry(row: &PrerequisiteRow, names: usize, look: Look) -> String {
         None => ("-", AnsiColor::BrightBlack),
     };
     let verdict = if unneeded { "not needed" } else { row.verdict.map_or("not asked", Verdict::name) };
-    let head = format!(
-        "{} {}  {}  {}",
-        look.paint(Style::new().fg_color(Some(colour.into())), mark),
-        fill(&row.name, names),
-        fill(verdict, "could not tell".len()),
-        found(row)
-    );
-    let mut out = format!("{}\n", head.trim_end());
+    let mark = look.paint(Style::new().fg_color(Some(colour.into())), mark);
+    let head = format!("{}  {}", fill(&row.name, names), fill(verdict, "could not tell".len()));
+    let found = found(row);
+    let indent = 2 + width(&head);
+    let one_line = format!("{head}  {}", found.join("  "));
+    let mut out = if 2 + width(one_line.trim_end()) <= look.width {
+        format!("{mark} {}\n", one_line.trim_end())
+    } else {
+        // A path is there to be copied: it gets a line of its own before it is cut.
+        let (first, rest) = match found.split_first() {
+            Some((first, rest)) if indent + 2 + width(first) <= look.width => (format!("  {first}"), rest),
+            _ => (String::new(), &found[..]),
+        };
+        let rest: String = rest.iter().map(|part| wrap(part, 4, look.width)).collect();
+        format!("{mark} {}\n{rest}", format!("{head}{first}").trim_end())
+    };
+    if let Some(path) = &row.path {
+        out = look.with_file(&out, path);
+    }
     let about: Vec<&str> = [&row.title, &row.why].into_iter().filter_map(Option::as_deref).collect();
     if unneeded {
         out.push_str(&wrap(about.last().unwrap_or(&""), 4, look.width));
@@ -109,8 +123,8 @@ fn entry(row: &PrerequisiteRow, names: usize, look: Look) -> String {
     out
 }
 
-/// `28.2.2 (wanted >=20.10)  /usr/bin/docker`.
-fn found(row: &PrerequisiteRow) -> String {
+/// `28.2.2 (wanted >=20.10)` and `/usr/bin/docker`.
+fn found(row: &PrerequisiteRow) -> Vec<String> {
     let version = match (&row.version, &row.wanted) {
         (Some(found), Some(wanted)) => format!("{found} (wanted {wanted})"),
         (Some(found), None) => found.clone(),
@@ -118,8 +132,7 @@ fn found(row: &PrerequisiteRow) -> String {
         (None, None) => String::new(),
     };
     let parts = [version, row.path.as_ref().map(ToString::to_string).unwrap_or_default()];
-    let parts: Vec<String> = parts.iter().map(|p| plain::line(p)).filter(|p| !p.is_empty()).collect();
-    parts.join("  ")
+    parts.iter().map(|p| plain::line(p)).filter(|p| !p.is_empty()).collect()
 }
 
 fn gain(row: &PrerequisiteRow) -> String {

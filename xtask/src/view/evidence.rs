@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{Look, wrap};
+use super::{Look, marked, wrap};
 use crate::ledger::chain::{Flaw, Verified};
 use crate::plain;
 use crate::wording::plural;
 
 /// What there is, and each flaw with its place and why it is thought to be one.
-pub fn evidence(verified: &Verified, look: impl Into<Look>) -> String {
+pub fn evidence<'a>(verified: &Verified, look: impl Into<Look<'a>>) -> String {
     let look = look.into();
     let mut out = format!("{}\n", plural(verified.records, "record"));
     if let Some(head) = verified.head {
@@ -20,22 +20,30 @@ pub fn evidence(verified: &Verified, look: impl Into<Look>) -> String {
     let counted = [(logs.pruned, "pruned"), (logs.open, "of attempts without an end")];
     let others: Vec<String> =
         counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
-    let _ = writeln!(out, "{} as recorded{}", plural(logs.intact, "log"), others.concat());
+    out.push_str(&wrap(
+        &format!("{} as recorded{}", plural(logs.intact, "log"), others.concat()),
+        0,
+        look.width,
+    ));
     if let Some(anchor) = &verified.anchor
         && let (Some(line), Some(after)) = (anchor.line, anchor.after)
     {
-        let _ = writeln!(out, "{} is on line {line}; {} after it", anchor.digest, plural(after, "record"));
+        let text = format!("{} is on line {line}; {} after it", anchor.digest, plural(after, "record"));
+        out.push_str(&wrap(&text, 0, look.width));
     }
     for flaw in &verified.findings {
         let mark = look.paint(Style::new().fg_color(Some(AnsiColor::Red.into())), "✗");
-        let head = wrap(&format!("{}: {}", place(flaw), flaw.what.name()), 2, look.width);
-        let _ = write!(out, "{mark} {}{}", head.trim_start(), wrap(&flaw.says, 4, look.width));
+        let head = marked(&mark, &format!("{}: {}", place(flaw), flaw.what.name()), look.width);
+        let head = flaw.path.as_ref().map_or(head.clone(), |path| look.with_file(&head, path));
+        let _ = write!(out, "{head}{}", wrap(&flaw.says, 4, look.width));
     }
     let closing = match verified.findings.len() {
         0 => "nothing was edited, removed or reordered".to_owned(),
         n => format!("{}: the evidence is not what was recorded", plural(n, "finding")),
     };
-    let _ = writeln!(out, "{}", look.bold(&closing));
+    for line in wrap(&closing, 0, look.width).lines() {
+        let _ = writeln!(out, "{}", look.bold(line));
+    }
     out
 }
 
@@ -100,7 +108,7 @@ mod tests {
         4 findings: the evidence is not what was recorded
         ");
         let verified = chain(text.as_bytes()).verify(&logs, false, Some(Digest::of(b"y")));
-        insta::assert_snapshot!(evidence(&verified, Look { colour: false, width: 40 }), @r"
+        insta::assert_snapshot!(evidence(&verified, Look { width: 40, ..Look::default() }), @r"
         2 records
         head: 3ae7d805f6789a6402acb70ad4096a85
         0 logs as recorded
@@ -120,7 +128,8 @@ mod tests {
               off
         ✗ logs/x: log of nobody
             no record names it
-        5 findings: the evidence is not what was recorded
+        5 findings: the evidence is not what was
+          recorded
         ");
     }
 }

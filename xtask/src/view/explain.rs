@@ -83,7 +83,7 @@ pub struct Evidence<'a> {
 }
 
 /// Explains a task for people.
-pub fn explain(status: &Status, row: &Row, look: impl Into<Look>) -> String {
+pub fn explain<'a>(status: &Status, row: &Row, look: impl Into<Look<'a>>) -> String {
     explanation(status, row).text(look.into())
 }
 
@@ -242,10 +242,11 @@ fn push(out: &mut Vec<String>, command: String) {
 }
 
 impl Explanation<'_> {
-    fn text(&self, look: Look) -> String {
+    fn text(&self, look: Look<'_>) -> String {
         let mut out = wrap(&format!("{}  {}", self.task, plain::line(self.title)), 0, look.width);
         let state = format!("{} {}", mark(self.state), self.state.name());
-        out.push_str(&format!("{}: {}\n", look.paint(style(self.state), &state), self.means));
+        let means = wrap(&format!("{state}: {}", self.means), 0, look.width);
+        out.push_str(&means.replacen(&state, &look.paint(style(self.state), &state), 1));
         let mut about = Vec::new();
         about.extend(self.blocked_since.map(|at| format!("since {}", at.strftime("%F %R UTC"))));
         about.extend(self.owner.map(|owner| format!("owner: {owner}")));
@@ -255,7 +256,8 @@ impl Explanation<'_> {
             _ => "it may stay so".to_owned(),
         }));
         if !about.is_empty() {
-            out.push_str(&wrap(&about.join("; "), 2, look.width));
+            let about = wrap(&about.join("; "), 2, look.width);
+            out.push_str(&self.link.map_or(about.clone(), |link| look.with_address(&about, link)));
         }
         if !self.chain.is_empty() {
             out.push('\n');
@@ -287,9 +289,10 @@ impl Explanation<'_> {
 }
 
 impl Evidence<'_> {
-    fn text(&self, look: Look) -> String {
+    fn text(&self, look: Look<'_>) -> String {
         let a = self.attempt;
-        let mut out = format!("{}\n", look.bold(&self.head()));
+        let head = wrap(&self.head(), 0, look.width);
+        let mut out: String = head.lines().map(|line| format!("{}\n", look.bold(line))).collect();
         for c in &a.commands {
             let took = wording::duration(Duration::from_millis(c.ms));
             out.push_str(&wrap(&format!("{}: {}: {}, {took}", c.part, c.command, c.ended), 2, look.width));
@@ -310,7 +313,7 @@ impl Evidence<'_> {
         if let Some(revision) = &a.revision {
             out.push_str(&wrap(&format!("at revision {revision}"), 2, look.width));
         }
-        out.push_str(&wrap(&format!("log: {}", a.log), 2, look.width));
+        out.push_str(&look.with_file(&wrap(&format!("log: {}", a.log), 2, look.width), &a.log));
         if let Some(seen) = self.seen {
             let ago = self.age.map(|age| format!(", {} ago", wording::age(age))).unwrap_or_default();
             out.push_str(&wrap(&format!("last seen to hold: {}{ago}", show(seen)), 2, look.width));

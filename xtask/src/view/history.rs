@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Look, mark, style, unquoted, wrap};
+use super::{Look, mark, marked, style, unquoted, wrap};
 use crate::ledger::chronicle::Deed;
 use crate::ledger::event::Git;
 use crate::ledger::past::{AttemptLine, RunEnd, RunLine};
@@ -18,7 +18,7 @@ use crate::wording;
 const SHORT: usize = 8;
 
 /// Two lines for each run, then the tasks that are flaky.
-pub fn runs(runs: &[RunLine], flaky: &BTreeSet<String>, now: Timestamp, look: Look) -> String {
+pub fn runs(runs: &[RunLine], flaky: &BTreeSet<String>, now: Timestamp, look: Look<'_>) -> String {
     if runs.is_empty() {
         return "No run is on record.\n".to_owned();
     }
@@ -32,7 +32,7 @@ pub fn runs(runs: &[RunLine], flaky: &BTreeSet<String>, now: Timestamp, look: Lo
     out
 }
 
-fn one_run(run: &RunLine, now: Timestamp, look: Look) -> String {
+fn one_run(run: &RunLine, now: Timestamp, look: Look<'_>) -> String {
     let took = |ms| wording::duration(Duration::from_millis(ms));
     let (state, end) = match (run.state, run.exit, run.ms) {
         (RunEnd::Running, ..) => (State::Ready, "under way".to_owned()),
@@ -63,12 +63,8 @@ fn one_run(run: &RunLine, now: Timestamp, look: Look) -> String {
     if !run.arguments.is_empty() {
         parts.push(format!("cargo xtask {}", quote_all(&run.arguments)));
     }
-    format!(
-        "{} {}{}",
-        look.paint(style(state), mark(state)),
-        wrap(&head.join(", "), 2, look.width).trim_start(),
-        wrap(&parts.join("; "), 4, look.width)
-    )
+    let mark = look.paint(style(state), mark(state));
+    marked(&mark, &head.join(", "), look.width) + &wrap(&parts.join("; "), 4, look.width)
 }
 
 /// `5c7e328ab2e5`, as far as it is plain text.
@@ -95,7 +91,7 @@ pub fn attempts(
     deeds: &[&Deed],
     is_flaky: bool,
     now: Timestamp,
-    look: Look,
+    look: Look<'_>,
 ) -> String {
     let mut all: Vec<(Timestamp, String)> =
         attempts.iter().map(|attempt| (attempt.started, one_attempt(attempt, now, look))).collect();
@@ -112,7 +108,7 @@ pub fn attempts(
     out
 }
 
-fn one_attempt(attempt: &AttemptLine, now: Timestamp, look: Look) -> String {
+fn one_attempt(attempt: &AttemptLine, now: Timestamp, look: Look<'_>) -> String {
     let state = match attempt.outcome {
         "passed" => State::Done,
         "failed" => State::Failed,
@@ -126,11 +122,7 @@ fn one_attempt(attempt: &AttemptLine, now: Timestamp, look: Look) -> String {
     if attempt.flaky {
         head.push("flaky".to_owned());
     }
-    let mut out = format!(
-        "{} {}",
-        look.paint(style(state), mark(state)),
-        wrap(&head.join(", "), 2, look.width).trim_start()
-    );
+    let mut out = marked(&look.paint(style(state), mark(state)), &head.join(", "), look.width);
     if let Some(failure) = &attempt.failure {
         let text = wording::first_line(&unquoted(&format!("{}: {}", failure.what, failure.how)), 200);
         out.push_str(&wrap(&text, 4, look.width));
@@ -148,12 +140,11 @@ fn one_attempt(attempt: &AttemptLine, now: Timestamp, look: Look) -> String {
     out
 }
 
-fn one_deed(deed: &Deed, now: Timestamp, look: Look) -> String {
+fn one_deed(deed: &Deed, now: Timestamp, look: Look<'_>) -> String {
     let what = deed.kind.trim_start_matches("task-");
     let reason = deed.what.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     let text = format!("{}, {what} by {}{reason}", when(deed.at, now), deed.what.by);
-    let mark = look.paint(style(State::Skipped), mark(State::Skipped));
-    format!("{mark} {}", wrap(&text, 2, look.width).trim_start())
+    marked(&look.paint(style(State::Skipped), mark(State::Skipped)), &text, look.width)
 }
 
 #[cfg(test)]

@@ -16,11 +16,12 @@ const BEFORE_ID: usize = 4;
 const GAP: usize = 2;
 /// Evidence older than this is said to be old.
 const OLD: Duration = Duration::from_secs(24 * 60 * 60);
-/// The widest that the column of ids may become.
+/// The widest that the column of ids may become, also as a part of the width.
 const WIDEST_ID: usize = 24;
+const ID_PART: usize = 3;
 
 /// Every task by phase, then the counts, then the command that helps most.
-pub fn status(status: &Status, look: impl Into<Look>) -> String {
+pub fn status<'a>(status: &Status, look: impl Into<Look<'a>>) -> String {
     let look = look.into();
     let mut out = format!("{}\n", look.bold(&fit(&status.pipeline.title, look.width)));
     out.push_str(&evidence(status, look));
@@ -29,7 +30,7 @@ pub fn status(status: &Status, look: impl Into<Look>) -> String {
         out.push('\n');
         out.push_str(&heading(i + 1, phase, look));
         for row in status.tasks.iter().filter(|row| row.phase == phase.id) {
-            out.push_str(&line(row, columns, look));
+            out.push_str(&line(row, status, columns, look));
         }
     }
     out.push('\n');
@@ -42,7 +43,7 @@ pub fn status(status: &Status, look: impl Into<Look>) -> String {
     out
 }
 
-fn evidence(status: &Status, look: Look) -> String {
+fn evidence(status: &Status, look: Look<'_>) -> String {
     let Some(at) = status.as_of else { return format!("{}\n", look.dim("no evidence yet")) };
     let ago = |at| status.age(at).map(wording::age);
     let mut text = format!("evidence of {}", at.strftime("%F %R UTC"));
@@ -61,7 +62,7 @@ fn evidence(status: &Status, look: Look) -> String {
     out
 }
 
-fn heading(number: usize, phase: &PhaseRow, look: Look) -> String {
+fn heading(number: usize, phase: &PhaseRow, look: Look<'_>) -> String {
     let count = format!("{}/{}", phase.summary.settled(), phase.summary.total);
     let title = fill(&format!("Phase {number}: {}", phase.title), look.width.saturating_sub(count.len() + 1));
     format!("{} {count}\n", look.bold(&title))
@@ -71,47 +72,71 @@ fn heading(number: usize, phase: &PhaseRow, look: Look) -> String {
 #[derive(Clone, Copy)]
 struct Columns {
     id: usize,
-    /// Of titles that a reason follows; others may take the whole line.
+    /// Of titles that a note follows, unless there is room for a longer one.
     title: usize,
     /// From the title to the end of the line.
     rest: usize,
 }
 
 impl Columns {
-    fn of(status: &Status, look: Look) -> Self {
+    fn of(status: &Status, look: Look<'_>) -> Self {
         let widest = |widths: &mut dyn Iterator<Item = usize>| widths.max().unwrap_or_default();
         let id = widest(&mut status.tasks.iter().map(|r| width(&r.id))).min(WIDEST_ID);
+        let id = id.min(look.width / ID_PART);
         let rest = look.width.saturating_sub(BEFORE_ID + id + GAP);
-        let noted = || status.tasks.iter().map(|r| (r, note(r))).filter(|(_, note)| !note.is_empty());
+        let noted = || status.tasks.iter().map(|r| (r, note(r, status))).filter(|(_, note)| !note.is_empty());
         let title = widest(&mut noted().map(|(r, _)| width(&plain::line(&r.title))));
-        let reason = widest(&mut noted().map(|(_, note)| width(&note)));
-        // The reason gets what the titles leave, and two fifths if it needs them.
-        let title = title.min(rest.saturating_sub(GAP + reason.min(rest * 2 / 5)));
+        let note = widest(&mut noted().map(|(_, note)| width(&note)));
+        // The note gets what the titles leave, and two fifths if it needs them.
+        let title = title.min(rest.saturating_sub(GAP + note.min(rest * 2 / 5)));
         Self { id, title, rest }
     }
 }
 
-fn line(row: &Row, columns: Columns, look: Look) -> String {
+fn line(row: &Row, status: &Status, columns: Columns, look: Look<'_>) -> String {
     let mark = look.paint(style(row.state), mark(row.state));
-    let head = format!("  {mark} {}{}", fill(&row.id, columns.id), " ".repeat(GAP));
-    let reason = fit(&note(row), columns.rest.saturating_sub(columns.title + GAP));
-    match reason.is_empty() {
-        true => format!("{head}{}\n", fit(&row.title, columns.rest)),
-        false => {
-            format!("{head}{}{}{}\n", fill(&row.title, columns.title), " ".repeat(GAP), look.dim(&reason))
-        }
+    let id = fill(&row.id, columns.id);
+    // The log of what was tried is what one wants to see next.
+    let id = match &row.attempt {
+        Some(attempt) => look.with_file_as(id.trim_end(), &attempt.log) + &id[id.trim_end().len()..],
+        None => id,
+    };
+    let head = format!("  {mark} {id}{}", " ".repeat(GAP));
+    let note = fit(&note(row, status), columns.rest.saturating_sub(columns.title + GAP));
+    if note.is_empty() {
+        return format!("{}\n", format!("{head}{}", fit(&row.title, columns.rest)).trim_end());
     }
+    let room = columns.rest.saturating_sub(GAP + width(&note));
+    let title = match width(&plain::line(&row.title)) {
+        wide if wide > columns.title => fit(&row.title, room),
+        _ => fill(&row.title, columns.title),
+    };
+    format!("{head}{title}{}{}\n", " ".repeat(GAP), look.dim(&note))
 }
 
-/// Why it is in its state, in a few words.
-fn note(row: &Row) -> String {
+/// Why it is in its state, in a few words; of what is done, what was measured and how long it took.
+fn note(row: &Row, status: &Status) -> String {
+    let took =
+        || row.attempt.as_ref().and_then(|a| a.ms).map(|ms| wording::duration(Duration::from_millis(ms)));
+    let ago = |at| match status.age(at) {
+        Some(age) if age >= Duration::from_secs(60) => format!(" {} ago", wording::age(age)),
+        _ => String::new(),
+    };
     let text = match (row.state, row.because.first()) {
-        (State::Done, _) => row.measurements.iter().map(Measurement::show).collect::<Vec<_>>().join(", "),
+        (State::Done, _) => {
+            row.measurements.iter().map(Measurement::show).chain(took()).collect::<Vec<_>>().join(", ")
+        }
         (State::Blocked, _) => outline::own_causes(row).join(", "),
         (State::Waiting, _) => format!("needs {}", outline::needed(row)),
-        (_, Some(Reason::Running { since })) => format!("running since {}", since.strftime("%R UTC")),
+        (_, Some(Reason::Running { since })) => match status.age(*since) {
+            Some(age) => format!("running for {}", wording::elapsed(age)),
+            None => format!("running since {}", since.strftime("%R UTC")),
+        },
         (State::Interrupted, Some(Reason::Interrupted { died: true, .. })) => "the run died".to_owned(),
-        (State::Interrupted, Some(_)) => "the run was stopped".to_owned(),
+        (State::Interrupted, Some(_)) => {
+            let ended = row.attempt.as_ref().and_then(|attempt| attempt.ended);
+            format!("the run was stopped{}", ended.map(ago).unwrap_or_default())
+        }
         (State::Failed, Some(Reason::Failure(failure))) => failure.how.clone(),
         (_, Some(reason)) => reason.to_string(),
         (state, None) => state.name().to_owned(),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Look, mark, style, unquoted, wrap};
+use super::{Look, mark, marked, style, unquoted, wrap};
 use crate::ledger::event::CheckRecord;
 use crate::measure::Measurement;
 use crate::status::State;
@@ -52,7 +52,7 @@ pub struct Verified {
 }
 
 /// A line for each task, what was expected and found where it does not hold, and the counts.
-pub fn verified(tasks: &[Verified], look: impl Into<Look>) -> String {
+pub fn verified<'a>(tasks: &[Verified], look: impl Into<Look<'a>>) -> String {
     let look = look.into();
     let mut out = String::new();
     for task in tasks {
@@ -69,8 +69,8 @@ pub fn verified(tasks: &[Verified], look: impl Into<Look>) -> String {
         about.extend(task.measurements.iter().map(|m| format!("{} {}", m.name, m.show())));
         let part = if task.verdict == Verdict::LeftOut { "left out" } else { "no more than that" };
         about.extend(task.why.iter().map(|why| format!("{part}: {why}")));
-        let line = wrap(&unquoted(&format!("{} {}", task.task, about.join("; "))), 2, look.width);
-        out.push_str(&format!("{} {}", look.paint(style(state), sign), line.trim_start()));
+        let line = unquoted(&format!("{} {}", task.task, about.join("; ")));
+        out.push_str(&marked(&look.paint(style(state), sign), &line, look.width));
         for check in task.checks.iter().filter(|c| !c.finding.is_met()) {
             out.push_str(&wrap(&unquoted(&format!("{}: {}", check.says, check.finding)), 4, look.width));
         }
@@ -86,7 +86,9 @@ pub fn verified(tasks: &[Verified], look: impl Into<Look>) -> String {
         true => "no finished task to look at".to_owned(),
         false => format!("{}: {}", plural(tasks.len(), "finished task"), list(&counts)),
     };
-    out.push_str(&format!("{}\n", look.bold(&line)));
+    for line in wrap(&line, 0, look.width).lines() {
+        out.push_str(&format!("{}\n", look.bold(line)));
+    }
     out
 }
 

@@ -9,7 +9,7 @@ use crate::wait::{Wait, Waits};
 use crate::wording::{duration, list, plural};
 
 /// What is waited for and for how long at most, what each prerequisite would release, and what helps.
-pub fn waiting(plan: &Plan, waits: &Waits, left: Option<Duration>, look: impl Into<Look>) -> String {
+pub fn waiting<'a>(plan: &Plan, waits: &Waits, left: Option<Duration>, look: impl Into<Look<'a>>) -> String {
     let look = look.into();
     let seconds = |left: Duration| Duration::from_secs((left + Duration::from_millis(500)).as_secs());
     let limit = left.map_or_else(String::new, |left| format!(", at most {}", duration(seconds(left))));
@@ -22,14 +22,19 @@ pub fn waiting(plan: &Plan, waits: &Waits, left: Option<Duration>, look: impl In
     let mut out = format!("{}\n", look.bold(&head));
     for (wait, releases) in waits.items.iter().zip(releases) {
         let remedy = plan.prerequisites[wait.need.0].remedy(wait.verdict).unwrap_or_default();
-        let line = format!(
-            "  {}  {}  {}  {}",
+        let head = format!(
+            "  {}  {}  {}",
             fill(name(wait), names),
             fill(wait.verdict.name(), verdicts),
-            fill(&releases, columns),
-            plain::line(remedy)
+            fill(&releases, columns)
         );
-        out.push_str(&format!("{}\n", line.trim_end()));
+        let remedy = plain::line(remedy);
+        // What is to be typed is not cut: it gets a line of its own before that.
+        let (head, gap) = match width(&head) + 2 + width(&remedy) <= look.width || remedy.is_empty() {
+            true => (head.as_str(), "  "),
+            false => (head.trim_end(), "\n      "),
+        };
+        out.push_str(&format!("{}\n", format!("{head}{gap}{remedy}").trim_end()));
     }
     out
 }

@@ -204,7 +204,7 @@ impl World for Fake {
 
     fn files(&self, glob: &Glob) -> io::Result<Vec<Utf8PathBuf>> {
         let inside = self.files.keys().filter_map(|file| file.strip_prefix(&self.root).ok());
-        Ok(inside.filter(|file| glob.matcher.is_match(file)).map(Utf8Path::to_owned).collect())
+        Ok(inside.filter(|file| glob.is_match(file)).map(Utf8Path::to_owned).collect())
     }
 
     fn variable(&self, name: &str) -> Option<String> {

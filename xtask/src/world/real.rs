@@ -11,7 +11,8 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use super::{ANSWER_LIMIT, Answer, Ask, Kind, Request, Response, World, http};
+use super::trace::{Outside, Trace, digest_of_paths};
+use super::{ANSWER_LIMIT, Answer, Ask, Kind, Looked, Request, Response, World, http};
 use crate::exec::{self, Output, Room, Spawn};
 use crate::ids::Digest;
 use crate::pipeline::read::Glob;
@@ -24,6 +25,8 @@ pub struct Real {
     room: Arc<Room>,
     remembered: Arc<Mutex<Remembered>>,
     mark: Mark,
+    /// What was asked since somebody wanted to know.
+    trace: Option<Arc<Mutex<Trace>>>,
 }
 
 /// Marks the commands that are asked, and all that they start.
@@ -52,9 +55,9 @@ impl Mark {
 /// Digests of files that were read before, each with the size and times that the file had then.
 #[derive(Debug, Default)]
 pub struct Remembered {
-    entries: HashMap<Utf8PathBuf, (Stamp, Digest)>,
+    entries: HashMap<String, (Stamp, Digest)>,
     /// Versions that programs gave, by the program's path.
-    versions: HashMap<Utf8PathBuf, (Stamp, String)>,
+    versions: HashMap<String, (Stamp, String)>,
     changed: bool,
 }
 
@@ -81,10 +84,39 @@ impl Stamp {
 const TOO_FRESH: i128 = 2_000_000_000;
 
 impl Stamp {
+    /// How many bytes [`Stamp::to_bytes`] makes.
+    pub const SIZE: usize = 48;
+
+    /// For a file.
+    pub fn to_bytes(self) -> [u8; Self::SIZE] {
+        let mut out = [0; Self::SIZE];
+        out[..8].copy_from_slice(&self.size.to_le_bytes());
+        out[8..24].copy_from_slice(&self.modified.to_le_bytes());
+        out[24..40].copy_from_slice(&self.changed.to_le_bytes());
+        out[40..].copy_from_slice(&self.place.to_le_bytes());
+        out
+    }
+
+    /// What [`Stamp::to_bytes`] was made of.
+    pub fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
+        let [mut size, mut place] = [[0; 8]; 2];
+        let [mut modified, mut changed] = [[0; 16]; 2];
+        size.copy_from_slice(&bytes[..8]);
+        modified.copy_from_slice(&bytes[8..24]);
+        changed.copy_from_slice(&bytes[24..40]);
+        place.copy_from_slice(&bytes[40..]);
+        Self {
+            size: u64::from_le_bytes(size),
+            modified: i128::from_le_bytes(modified),
+            changed: i128::from_le_bytes(changed),
+            place: u64::from_le_bytes(place),
+        }
+    }
+
     /// Whether a file with this stamp, first looked at at that time (in nanoseconds since 1970), has been read as it
     /// is for as long as the stamp stays the same. What counts is the beginning: a long reading may have met a change
     /// that the times do not show.
-    fn is_settled(self, looked_at: i128) -> bool {
+    pub fn is_settled(self, looked_at: i128) -> bool {
         self.modified.max(self.changed) + TOO_FRESH < looked_at
     }
 }
@@ -108,7 +140,7 @@ impl Remembered {
         out
     }
 
-    fn parse(line: &str) -> Option<(&str, Utf8PathBuf, Stamp)> {
+    fn parse(line: &str) -> Option<(&str, String, Stamp)> {
         let mut parts = line.splitn(6, ' ');
         let what = parts.next()?;
         let stamp = Stamp {
@@ -123,8 +155,8 @@ impl Remembered {
     fn text(&self, secrets: &Secrets) -> String {
         use std::fmt::Write as _;
         let mut out = String::with_capacity(self.entries.len() * 120);
-        let mut line = |what: &str, path: &Utf8Path, s: &Stamp| {
-            if !path.as_str().contains('\n') && !what.contains(char::is_whitespace) {
+        let mut line = |what: &str, path: &str, s: &Stamp| {
+            if !path.contains('\n') && !what.contains(char::is_whitespace) {
                 let _ = writeln!(out, "{what} {} {} {} {} {path}", s.size, s.modified, s.changed, s.place);
             }
         };
@@ -144,13 +176,48 @@ impl Real {
     pub fn new(root: Utf8PathBuf, room: Arc<Room>, remembered: Remembered) -> Self {
         let looker = format!("look-{}-{}", std::process::id(), Timestamp::now().as_nanosecond());
         let mark = Mark::questions_of(looker);
-        Self { root, room, remembered: Arc::new(Mutex::new(remembered)), mark }
+        Self { root, room, remembered: Arc::new(Mutex::new(remembered)), mark, trace: None }
     }
 
     /// The same outside; commands that are asked belong to the run with this id.
     #[must_use]
     pub fn of_run(self, run: &str) -> Self {
         Self { mark: Mark::questions_of(run.to_owned()), ..self }
+    }
+
+    /// What tells an untouched file from another, for files that are no part of a pipeline.
+    pub fn stamp_at(path: &Utf8Path) -> Option<Stamp> {
+        fs::metadata(path).ok().map(|meta| stamp(&meta))
+    }
+
+    /// The same outside; what is asked of it from now on is noted.
+    #[must_use]
+    pub fn traced(self) -> Self {
+        Self { trace: Some(Arc::default()), ..self }
+    }
+
+    /// What was asked and answered, if it was noted.
+    pub fn take_trace(&self) -> Option<Trace> {
+        self.trace.as_ref().map(|trace| std::mem::take(&mut *lock(trace)))
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Trace)) {
+        if let Some(trace) = &self.trace {
+            note(&mut lock(trace));
+        }
+    }
+
+    /// Notes what is at a path.
+    fn note_place(&self, path: &Utf8Path) {
+        if self.trace.is_some() {
+            let looked_at = Timestamp::now().as_nanosecond();
+            let stamp = self.stamp_of(path);
+            self.note(|trace| trace.place(path, stamp, looked_at));
+        }
+    }
+
+    fn stamp_of(&self, path: &Utf8Path) -> Option<Stamp> {
+        Self::stamp_at(&self.at(path))
     }
 
     /// Whether this is the mark of a command that the run with this id asked.
@@ -185,7 +252,7 @@ impl Real {
     }
 
     fn remembered(&self) -> MutexGuard<'_, Remembered> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.remembered)
     }
 
     /// The digest of a file, told by `clock` (nanoseconds since 1970) and read by `read`.
@@ -197,15 +264,24 @@ impl Real {
     ) -> io::Result<Digest> {
         let full = self.at(path);
         let looked_at = clock();
-        let meta = match fs::metadata(&full) {
+        match fs::metadata(&full) {
             // A link that leads nowhere or in a circle is known by where it points to.
-            Err(error) if full.is_symlink() => {
-                return fs::read_link(&full)
-                    .map(|to| Digest::of(to.as_os_str().as_encoded_bytes()))
-                    .map_err(|_| error);
-            }
-            other => other?,
-        };
+            Err(error) if full.is_symlink() => fs::read_link(&full)
+                .map(|to| Digest::of(to.as_os_str().as_encoded_bytes()))
+                .map_err(|_| error),
+            meta => self.digest_of(path, &full, &meta?, looked_at, read),
+        }
+    }
+
+    /// The same for one that was looked at, at that time.
+    fn digest_of(
+        &self,
+        path: &Utf8Path,
+        full: &Utf8Path,
+        meta: &fs::Metadata,
+        looked_at: i128,
+        read: &dyn Fn(&Utf8Path) -> io::Result<(Stamp, Digest)>,
+    ) -> io::Result<Digest> {
         if meta.is_dir() {
             return Ok(Digest::of(b"folder"));
         }
@@ -213,16 +289,16 @@ impl Real {
             // A socket, a pipe, a device: reading it may never end. That it is there is all there is to know.
             return Ok(Digest::of(b"neither a file nor a folder"));
         }
-        let before = stamp(&meta);
-        if let Some((old, digest)) = self.remembered().entries.get(path)
+        let before = stamp(meta);
+        if let Some((old, digest)) = self.remembered().entries.get(path.as_str())
             && *old == before
         {
             return Ok(*digest);
         }
-        let (stamp, digest) = read(&full)?;
+        let (stamp, digest) = read(full)?;
         if stamp.is_settled(looked_at) {
             let mut remembered = self.remembered();
-            remembered.entries.insert(path.to_owned(), (stamp, digest));
+            remembered.entries.insert(path.to_string(), (stamp, digest));
             remembered.changed = true;
         }
         Ok(digest)
@@ -247,59 +323,8 @@ impl Real {
     fn at(&self, path: &Utf8Path) -> Utf8PathBuf {
         self.root.join(path)
     }
-}
 
-fn stamp(meta: &fs::Metadata) -> Stamp {
-    let nanos = |t: io::Result<std::time::SystemTime>| {
-        t.ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos() as i128)
-    };
-    #[cfg(unix)]
-    let (changed, place) = {
-        use std::os::unix::fs::MetadataExt as _;
-        (i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec()), meta.ino())
-    };
-    #[cfg(not(unix))]
-    let (changed, place) = (nanos(meta.created()), 0);
-    Stamp { size: meta.len(), modified: nanos(meta.modified()), changed, place }
-}
-
-impl World for Real {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-
-    fn root(&self) -> &Utf8Path {
-        &self.root
-    }
-
-    fn read(&self, path: &Utf8Path) -> io::Result<Vec<u8>> {
-        fs::read(self.at(path))
-    }
-
-    fn open(&self, path: &Utf8Path) -> io::Result<Box<dyn io::Read>> {
-        Ok(Box::new(fs::File::open(self.at(path))?))
-    }
-
-    fn kind(&self, path: &Utf8Path) -> io::Result<Kind> {
-        let meta = fs::metadata(self.at(path))?;
-        Ok(if meta.is_file() {
-            Kind::File(meta.len())
-        } else if meta.is_dir() {
-            Kind::Folder
-        } else {
-            Kind::Other
-        })
-    }
-
-    fn stamp(&self, path: &Utf8Path) -> Option<Stamp> {
-        fs::metadata(self.at(path)).ok().map(|meta| stamp(&meta))
-    }
-
-    fn digest(&self, path: &Utf8Path) -> io::Result<Digest> {
-        self.digest_by(path, &|| Timestamp::now().as_nanosecond(), &read_steadily)
-    }
-
-    fn files(&self, glob: &Glob) -> io::Result<Vec<Utf8PathBuf>> {
+    fn files_of(&self, glob: &Glob) -> io::Result<Vec<Utf8PathBuf>> {
         let mut base = glob.base().to_owned();
         let mut everything = false;
         if let Some(path) = glob.as_path() {
@@ -340,7 +365,7 @@ impl World for Real {
             }
             let Ok(relative) = entry.path().strip_prefix(&self.root) else { continue };
             let Some(name) = relative.to_str() else {
-                if everything || glob.matcher.is_match(relative) {
+                if everything || glob.is_match(relative) {
                     // It can't be put on record, so nobody could tell whether it changed.
                     return Err(io::Error::other(format!("the path `{}` is not UTF-8", relative.display())));
                 }
@@ -348,40 +373,167 @@ impl World for Real {
             };
             let relative: Utf8PathBuf =
                 if cfg!(windows) { name.replace('\\', "/").into() } else { name.into() };
-            if everything || glob.matcher.is_match(relative.as_std_path()) {
+            if everything || glob.is_match(relative.as_std_path()) {
                 out.push(relative);
             }
         }
         out.sort();
         Ok(out)
     }
+}
+
+/// Where a program is found on PATH, from a folder.
+fn find_program(program: &str, from: &Utf8Path) -> Option<Utf8PathBuf> {
+    let found = which::which_in(program, std::env::var_os("PATH"), from).ok()?;
+    Utf8PathBuf::try_from(found).ok()
+}
+
+/// Asks again, without noting it.
+impl Outside for Real {
+    fn place(&self, path: &Utf8Path) -> Option<Stamp> {
+        self.stamp_of(path)
+    }
+
+    fn pattern(&self, pattern: &str) -> Option<Digest> {
+        self.files_of(&Glob::new(pattern).ok()?).ok().map(|files| digest_of_paths(&files))
+    }
+
+    fn program(&self, name: &str) -> Option<Utf8PathBuf> {
+        find_program(name, &self.root)
+    }
+
+    fn variable(&self, name: &str) -> Option<Digest> {
+        std::env::var(name).ok().map(|value| Digest::of(value.as_bytes()))
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn stamp(meta: &fs::Metadata) -> Stamp {
+    let nanos = |t: io::Result<std::time::SystemTime>| {
+        t.ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos() as i128)
+    };
+    #[cfg(unix)]
+    let (changed, place) = {
+        use std::os::unix::fs::MetadataExt as _;
+        (i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec()), meta.ino())
+    };
+    #[cfg(not(unix))]
+    let (changed, place) = (nanos(meta.created()), 0);
+    Stamp { size: meta.len(), modified: nanos(meta.modified()), changed, place }
+}
+
+impl World for Real {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn root(&self) -> &Utf8Path {
+        &self.root
+    }
+
+    fn read(&self, path: &Utf8Path) -> io::Result<Vec<u8>> {
+        self.note_place(path);
+        fs::read(self.at(path))
+    }
+
+    fn open(&self, path: &Utf8Path) -> io::Result<Box<dyn io::Read>> {
+        self.note_place(path);
+        Ok(Box::new(fs::File::open(self.at(path))?))
+    }
+
+    fn kind(&self, path: &Utf8Path) -> io::Result<Kind> {
+        self.note_place(path);
+        let meta = fs::metadata(self.at(path))?;
+        Ok(if meta.is_file() {
+            Kind::File(meta.len())
+        } else if meta.is_dir() {
+            Kind::Folder
+        } else {
+            Kind::Other
+        })
+    }
+
+    fn stamp(&self, path: &Utf8Path) -> Option<Stamp> {
+        self.note_place(path);
+        self.stamp_of(path)
+    }
+
+    fn digest(&self, path: &Utf8Path) -> io::Result<Digest> {
+        self.note_place(path);
+        let digest = self.digest_by(path, &|| Timestamp::now().as_nanosecond(), &read_steadily);
+        if digest.is_err() || self.trace.is_some() && self.stamp_of(path).is_none() {
+            // A link that leads nowhere has no stamp, and why a file could not be read may pass.
+            self.note(Trace::spoil);
+        }
+        digest
+    }
+
+    fn look(&self, path: &Utf8Path) -> Option<Looked> {
+        let full = self.at(path);
+        let looked_at = Timestamp::now().as_nanosecond();
+        let meta = fs::metadata(&full).ok();
+        self.note(|trace| trace.place(path, meta.as_ref().map(stamp), looked_at));
+        let meta = meta?;
+        if meta.is_dir() {
+            return Some(Looked::Folder);
+        }
+        let digest = self.digest_of(path, &full, &meta, looked_at, &read_steadily);
+        if digest.is_err() {
+            self.note(Trace::spoil);
+        }
+        Some(Looked::File(digest))
+    }
+
+    fn files(&self, glob: &Glob) -> io::Result<Vec<Utf8PathBuf>> {
+        let files = self.files_of(glob);
+        self.note(|trace| match &files {
+            Ok(files) => drop(trace.patterns.insert(glob.pattern.clone(), digest_of_paths(files))),
+            Err(_) => trace.spoil(),
+        });
+        files
+    }
 
     fn which(&self, program: &str) -> Option<Utf8PathBuf> {
-        let found = which::which_in(program, std::env::var_os("PATH"), &self.root).ok()?;
-        Utf8PathBuf::try_from(found).ok()
+        let found = find_program(program, &self.root);
+        self.note(|trace| drop(trace.programs.insert(program.to_owned(), found.clone())));
+        found
     }
 
     fn known_version(&self, program: &Utf8Path) -> Option<String> {
+        self.note_place(program);
         let now = stamp(&fs::metadata(program).ok()?);
         let remembered = self.remembered();
-        remembered.versions.get(program).filter(|(then, _)| *then == now).map(|(_, version)| version.clone())
+        remembered
+            .versions
+            .get(program.as_str())
+            .filter(|(then, _)| *then == now)
+            .map(|(_, version)| version.clone())
     }
 
     fn note_version(&self, program: &Utf8Path, version: &str) {
         let Ok(meta) = fs::metadata(program) else { return };
         let mut remembered = self.remembered();
         let noted = (stamp(&meta), version.to_owned());
-        if remembered.versions.get(program) != Some(&noted) {
-            remembered.versions.insert(program.to_owned(), noted);
+        if remembered.versions.get(program.as_str()) != Some(&noted) {
+            remembered.versions.insert(program.to_string(), noted);
             remembered.changed = true;
         }
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
+        let value = std::env::var(name).ok();
+        let digest = value.as_ref().map(|value| Digest::of(value.as_bytes()));
+        self.note(|trace| {
+            trace.variables.insert(name.to_owned(), digest);
+        });
+        value
     }
 
     fn ask(&self, ask: &Ask) -> Answer {
+        self.note(Trace::spoil);
         let cwd = self.at(&ask.cwd);
         let ended = self.room.run(&Spawn {
             argv: &ask.argv,
@@ -401,14 +553,17 @@ impl World for Real {
     }
 
     fn http(&self, request: &Request) -> Result<Response, String> {
+        self.note(Trace::spoil);
         http::request(request)
     }
 
     fn connect(&self, address: &str, limit: Duration) -> Result<(), String> {
+        self.note(Trace::spoil);
         http::connect(address, limit)
     }
 
     fn pause(&self, duration: Duration) -> bool {
+        self.note(Trace::spoil);
         self.room.sleep(duration)
     }
 }
@@ -503,7 +658,7 @@ mod tests {
         let later = || i128::MAX;
         world.digest_by("f".into(), &later, &exchange).unwrap();
         let expected = (stamp_of(&world, "f"), Digest::of(b"2"));
-        assert_eq!(world.remembered().entries.get(Utf8Path::new("f")), Some(&expected));
+        assert_eq!(world.remembered().entries.get("f"), Some(&expected));
     }
 
     #[test]

@@ -777,3 +777,29 @@ fn secrets_are_masked_wherever_they_turn_up() {
     }
     assert!(sandbox.log("t").contains("before-"), "{}", sandbox.log("t"));
 }
+
+#[test]
+fn timings_are_a_trace_of_our_own_phases_and_of_each_task() {
+    let sandbox = Sandbox::new(&tasks(&[("a", "run = \"fake-tool\""), ("b", "run = \"fake-tool\"")]));
+    sandbox.run("p --timings trace.json").exits(0);
+    let trace: Value = serde_json::from_str(&sandbox.read("trace.json")).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let named = |kind: &str| -> Vec<&str> {
+        let of_kind = events.iter().filter(|event| event["cat"] == kind);
+        of_kind.map(|event| event["name"].as_str().unwrap()).collect()
+    };
+    let mut tasks = named("task");
+    tasks.sort_unstable();
+    assert_eq!(tasks, ["a", "b"]);
+    for phase in ["read the plan", "read the ledger", "observe", "work", "tell"] {
+        assert!(named("phase").contains(&phase), "{phase}");
+    }
+    let work = events.iter().find(|event| event["name"] == "work").unwrap();
+    let within = |event: &&Value| {
+        let (from, took) = (event["ts"].as_f64().unwrap(), event["dur"].as_f64().unwrap());
+        let begun = work["ts"].as_f64().unwrap();
+        event["ph"] == "X" && from >= begun && from + took <= begun + work["dur"].as_f64().unwrap()
+    };
+    assert!(events.iter().filter(|event| event["cat"] == "task").all(|event| within(&event)));
+    sandbox.run("p --timings nowhere/trace.json").exits(4).says("nowhere/trace.json");
+}

@@ -336,6 +336,12 @@ impl Running {
         until(text, || fs::read_to_string(&self.stderr).unwrap().contains(text));
     }
 
+    /// Waits until it has shown this.
+    #[track_caller]
+    pub fn has_shown(&self, text: &str) {
+        until(text, || fs::read_to_string(&self.stdout).unwrap().contains(text));
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn ended(mut self) -> Ran {

@@ -228,3 +228,32 @@ fn a_file_that_was_edited_behind_the_times_is_found() {
     sandbox.run("verify").exits(0);
     sandbox.expect("a=stale");
 }
+
+#[test]
+fn what_was_in_the_folder_of_the_attempt_is_not_looked_for() {
+    let plan = r#"
+[[phase.task]]
+id = "saved"
+title = "Saved"
+run = "fake-tool write ${tmp}/image yes"
+check = [{ run = "cat ${tmp}/image" }]
+measure = [{ name = "size", run = "stat ${tmp}/image", unit = "bytes" }]
+
+[[phase.task]]
+id = "both"
+title = "Both"
+run = "fake-tool write ${tmp}/image yes"
+check = [{ run = "cat ${tmp}/image" }, { run = "good" }]
+"#;
+    let sandbox = Sandbox::new(plan);
+    sandbox.tool("cat", "* => exit 0");
+    sandbox.tool("stat", "* => out 3");
+    sandbox.tool("good", "* => exit 0");
+    sandbox.run("p").exits(0);
+    let seen = sandbox.calls("cat").len();
+    let json = sandbox.run("verify --json").exits(0).json();
+    assert_eq!(verdicts(&json), json!({ "saved": "left-out", "both": "holds" }));
+    assert_eq!(json["tasks"][0]["why"], "what it looked at was gone with its attempt");
+    assert_eq!(json["tasks"][1]["checks"].as_array().unwrap().len(), 1);
+    assert_eq!(sandbox.calls("cat").len(), seen);
+}
