@@ -15,7 +15,7 @@ use crate::cli::Global;
 use crate::exec;
 use crate::failure::exit;
 use crate::ids::Digest;
-use crate::ledger::store::Home;
+use crate::ledger::store::{Home, read_file};
 use crate::timings;
 use crate::ui::Ui;
 use crate::world::trace::{self, Outside as _, Reader, Trace, Writer};
@@ -71,7 +71,9 @@ impl Settled {
         };
         let root = file.parent().map(Utf8Path::to_owned).unwrap_or_default();
         let home = Home::new(&root);
-        let Some(key) = fs::read(&file).ok().and_then(|text| key(&file, &text, ui)) else { return Err(None) };
+        let Some(key) = read_file(&file).ok().and_then(|text| key(&file, &text, ui)) else {
+            return Err(None);
+        };
         let this = Self { key, home };
         match this.lines(&root) {
             Some(lines) => {
@@ -84,7 +86,7 @@ impl Settled {
 
     /// What the run before said, if this one would say the same.
     fn lines(&self, root: &Utf8Path) -> Option<Vec<String>> {
-        let bytes = fs::read(self.home.settled()).ok()?;
+        let bytes = read_file(&self.home.settled()).ok()?;
         let (content, digest) = bytes.split_at_checked(bytes.len().checked_sub(16)?)?;
         let mut reader = Reader(content);
         if reader.digest()? != self.key || Digest::of(content).as_bytes() != digest {

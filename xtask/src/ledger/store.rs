@@ -53,15 +53,14 @@ impl Ahead {
 
     fn read(home: &Home) -> Option<Self> {
         let mut file = File::open(home.ledger()).ok()?;
-        let stamp = stamp(&file)?;
+        let stamp = stamp(&file.metadata().ok()?)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).ok()?;
         Some(Self { stamp, history: fold(&text) })
     }
 }
 
-fn stamp(file: &File) -> Option<(u64, SystemTime)> {
-    let meta = file.metadata().ok()?;
+fn stamp(meta: &fs::Metadata) -> Option<(u64, SystemTime)> {
     Some((meta.len(), meta.modified().ok()?))
 }
 
@@ -74,7 +73,7 @@ impl Home {
     /// Begins to read the ledger in a thread, if that is worth it: who needs it soon finds it read, unless it has
     /// changed meanwhile.
     pub fn read_ahead(&self) {
-        if fs::metadata(self.ledger()).is_ok_and(|meta| meta.len() >= Ahead::WORTH_IT) {
+        if fs::metadata(self.ledger()).is_ok_and(|meta| meta.is_file() && meta.len() >= Ahead::WORTH_IT) {
             let home = self.clone();
             let reader = std::thread::Builder::new().name("ledger-ahead".to_owned());
             let reading = reader.spawn(move || Ahead::read(&home)).ok();
@@ -83,10 +82,10 @@ impl Home {
     }
 
     /// What was read ahead, if it is what the file holds now.
-    fn take_ahead(&self, file: &File) -> Option<History> {
+    fn take_ahead(&self) -> Option<History> {
         let reading = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let ahead = reading.join().ok()??;
-        (Some(ahead.stamp) == stamp(file)).then_some(ahead.history)
+        (Some(ahead.stamp) == stamp(&fs::metadata(self.ledger()).ok()?)).then_some(ahead.history)
     }
 
     /// `.xtask`
@@ -204,7 +203,7 @@ pub fn read_to(home: &Home, point: Point) -> anyhow::Result<Option<History>> {
 /// Reads the ledger without changing anything.
 pub fn read(home: &Home) -> anyhow::Result<History> {
     let _span = timings::phase("read the ledger");
-    if let Some(history) = File::open(home.ledger()).ok().and_then(|file| home.take_ahead(&file)) {
+    if let Some(history) = home.take_ahead() {
         return Ok(history);
     }
     text(home).map(|text| fold(&text))
@@ -343,7 +342,7 @@ impl Ledger {
             .open(&path)
             .map_err(io("open the ledger", &path))?;
         let _span = timings::phase("read the ledger");
-        let (size, history) = match home.take_ahead(&file) {
+        let (size, history) = match home.take_ahead() {
             Some(history) => (file.metadata().map_err(io("read the ledger", &path))?.len(), history),
             None => {
                 let mut text = Vec::new();

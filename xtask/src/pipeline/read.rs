@@ -887,6 +887,9 @@ const DEEPEST_GLOB: usize = 10;
 impl Glob {
     /// Reads a pattern; `*` stops at `/`, `**` does not. The other case is what is wrong with it.
     pub fn new(pattern: &str) -> Result<Self, String> {
+        if !pattern.contains(['*', '?', '[', '{', '\\']) {
+            return Ok(Self { pattern: pattern.to_owned(), parsed: None });
+        }
         if pattern.len() > LONGEST_GLOB {
             return Err(format!("it has more than {LONGEST_GLOB} bytes"));
         }
@@ -897,10 +900,9 @@ impl Glob {
         if depth.max().unwrap_or_default() > DEEPEST_GLOB {
             return Err(format!("more than {DEEPEST_GLOB} of its braces stand inside each other"));
         }
-        let special = pattern.contains(['*', '?', '[', '{', '\\']);
-        let parse = || globset::GlobBuilder::new(pattern).literal_separator(true).build();
-        let parsed = special.then(parse).transpose().map_err(|error| error.kind().to_string())?;
-        let parsed = parsed.map(|glob| Arc::new(Parsed { glob, matcher: OnceLock::new() }));
+        let glob = globset::GlobBuilder::new(pattern).literal_separator(true).build();
+        let glob = glob.map_err(|error| error.kind().to_string())?;
+        let parsed = Some(Arc::new(Parsed { glob, matcher: OnceLock::new() }));
         Ok(Self { pattern: pattern.to_owned(), parsed })
     }
 

@@ -289,6 +289,7 @@ fn a_ledger_that_does_not_end_is_refused() {
         (".xtask/ledger.jsonl", 4),
         (".xtask/holder.json", 0),
         (".xtask/digests", 0),
+        (".xtask/settled", 0),
         (".xtask/logs/a-1-0.log", 0),
     ] {
         for place in ["/dev/zero", "pipe"] {
