@@ -183,13 +183,15 @@ await test("pictures are small", () => {
 });
 
 if (!kept) {
-  await test("docs/images has the same pictures in the same sizes", () => {
+  // As wide, and about as high: how lines break depends on where the project lies, and on fonts.
+  await test("docs/images has the same pictures", () => {
     const shown = join(root, "docs/images");
     const renew = "`.ci/reports/run docs/images` makes them anew";
     assert.deepEqual(readdirSync(shown).toSorted(), [...made].map((name) => `${name}.png`).toSorted(), renew);
     for (const name of made) {
       const [now, then] = [images, shown].map((place) => size(join(place, `${name}.png`)));
-      assert.deepEqual(now, then, `${name}.png: ${renew}`);
+      const grown = now[1] / then[1];
+      assert.ok(now[0] === then[0] && grown > 0.75 && grown < 1.33, `${name}.png: ${now} for ${then}: ${renew}`);
     }
   });
 }
