@@ -12,7 +12,7 @@ mod readers;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use mutate::{JSON, Random, mutate};
 
-fuzz_target!(|input: &[u8]| readers::ledger(input));
+fuzz_target!(|input: &[u8]| readers::ledger(input, readers::Extent::of(input, 32)));
 
 // Every other change is one of bytes, of which coverage tells the good ones.
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
