@@ -19,7 +19,7 @@ mod real;
 pub mod trace;
 
 pub use near::Nearby;
-pub use real::{Real, Remembered, Stamp};
+pub use real::{Real, Remembered, Stamp, keep_privately};
 
 /// What is at a path.
 #[derive(Debug)]

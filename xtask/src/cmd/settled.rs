@@ -5,21 +5,17 @@
 //! Only runs that recorded and wrote nothing, of plans without a report and without secrets. Whatever is in doubt, in
 //! the way or unreadable is the concern of a whole run.
 
-use std::fs;
-use std::io::Write as _;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::locate;
 use crate::cli::Global;
-use crate::exec;
 use crate::failure::exit;
 use crate::ids::Digest;
 use crate::ledger::store::{Home, read_file};
 use crate::timings;
 use crate::ui::Ui;
 use crate::world::trace::{self, Outside as _, Reader, Trace, Writer};
-use crate::world::{Real, Remembered, World as _};
+use crate::world::{Real, Remembered, World as _, keep_privately};
 
 /// What a whole run leaves behind for the next one.
 pub struct Settled {
@@ -117,14 +113,6 @@ impl Settled {
         asked.write(&mut out);
         let mut bytes = out.finish();
         bytes.extend_from_slice(Digest::of(&bytes).as_bytes());
-        let path = self.home.settled();
-        let side = path.with_extension("new");
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        exec::private(&mut options);
-        let written = options.open(&side).and_then(|mut file| file.write_all(&bytes));
-        if written.and_then(|()| fs::rename(&side, &path)).is_err() {
-            let _ = fs::remove_file(&side);
-        }
+        keep_privately(&self.home.settled(), &bytes);
     }
 }

@@ -242,14 +242,7 @@ impl Real {
             let _ = fs::remove_file(&side);
             return;
         }
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        exec::private(&mut options);
-        let written =
-            options.open(&side).and_then(|mut file| file.write_all(remembered.text(secrets).as_bytes()));
-        if written.and_then(|()| fs::rename(&side, path)).is_err() {
-            let _ = fs::remove_file(&side);
-        }
+        keep_privately(path, remembered.text(secrets).as_bytes());
     }
 
     fn remembered(&self) -> MutexGuard<'_, Remembered> {
@@ -405,6 +398,18 @@ impl Outside for Real {
 
     fn variable(&self, name: &str) -> Option<Digest> {
         std::env::var(name).ok().map(|value| Digest::of(value.as_bytes()))
+    }
+}
+
+/// Replaces a file that only saves time, whole or not at all; only its owner can read it. A failure is none.
+pub fn keep_privately(path: &Utf8Path, content: &[u8]) {
+    let side = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    exec::private(&mut options);
+    let written = options.open(&side).and_then(|mut file| file.write_all(content));
+    if written.and_then(|()| fs::rename(&side, path)).is_err() {
+        let _ = fs::remove_file(&side);
     }
 }
 
